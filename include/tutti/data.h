@@ -1,0 +1,70 @@
+/* Data sets in host memory: features and targets, one row per sample.
+ */
+#ifndef TUTTI_DATA_H
+#define TUTTI_DATA_H
+
+#include "tutti/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tutti_dataset {
+    int64_t n;           /* samples */
+    tutti_shape x_shape; /* of one batch of features: batched, dim[0] 1 */
+    float *x;            /* n rows */
+    tutti_dtype y_dtype; /* i32 class labels or f32 targets */
+    tutti_shape y_shape;
+    void *y;
+    int32_t n_classes;                /* for labels, else 0 */
+    const char *const *feature_names; /* of a CSV header, or NULL */
+    char *source;                     /* where it came from, for messages */
+} tutti_dataset;
+
+/* Loads features and labels from IDX files, plain or gzip'd (format: LeCun's MNIST page). Unsigned
+ * bytes are scaled by `scale` (0 means 1/255). The caller owns the result: tutti_dataset_free.
+ * Errors: TUTTI_IO with the path; TUTTI_BAD_INPUT with the path and what is wrong (magic, type,
+ * counts that differ, truncation). */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_load_idx(const char *images_path,
+                                                             const char *labels_path, float scale,
+                                                             tutti_dataset **out);
+
+typedef struct tutti_csv_options {
+    const char *target; /* name of the target column; NULL: the last column */
+    bool no_header;
+    char separator; /* 0: ',' */
+} tutti_csv_options;
+
+/* Loads numeric CSV (RFC 4180): all columns but the target are f32 features, the target an f32 (N x
+ * 1). Errors: TUTTI_BAD_INPUT as "file:line: column \"name\": \"value\" is not a number". options
+ * may be NULL. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_load_csv(const char *path,
+                                                             const tutti_csv_options *options,
+                                                             tutti_dataset **out);
+/* A generated binary classification set: n samples of n_features standard normal features; the
+ * target (0 or 1, N x 1) follows a random smooth, non-linear function of them, with `noise` of the
+ * targets flipped. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make_binary(int64_t n, int32_t n_features,
+                                                                float noise, uint64_t seed,
+                                                                tutti_dataset **out);
+/* Copies x and y. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make(int64_t n, const tutti_shape *x_shape,
+                                                         const float *x, tutti_dtype y_dtype,
+                                                         const tutti_shape *y_shape, const void *y,
+                                                         tutti_dataset **out);
+/* Splits a shuffled copy in two: the first gets round(fraction * n) samples. The shuffle is a
+ * Fisher-Yates from the Philox stream of the seed: the same on every machine. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_split(const tutti_dataset *dataset,
+                                                          double fraction, uint64_t seed,
+                                                          tutti_dataset **out_first,
+                                                          tutti_dataset **out_second);
+/* Learns mean and standard deviation of each feature on `fit` and standardises both in place;
+ * `other` may be NULL. Constant features become 0. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_standardize(tutti_dataset *fit,
+                                                                tutti_dataset *other);
+TUTTI_API void tutti_dataset_free(tutti_dataset *dataset);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,121 @@
+/* A graph of tensor ops: define, declare the loss, derive, optimise, freeze.
+ *
+ *     tutti_graph *g;
+ *     TRY(tutti_graph_make(&g));
+ *     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 64});
+ *     tutti_tensor t = tutti_graph_input(g, "t", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
+ *     tutti_tensor y = tutti_linear(g, x, 10, "head");
+ *     TRY(tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, y, t)));
+ *     TRY(tutti_graph_set_output(g, "logits", y));
+ *     TRY(tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM, .lr = 1e-3F}));
+ *     TRY(tutti_graph_freeze(g));
+ *
+ * Constructors return a tensor id; a call that fails returns the invalid id, and the graph keeps
+ * the first error with its message, so that model code reads without checks. Freezing returns it.
+ * A graph is used by one thread at a time until it is frozen; then it is read-only.
+ */
+#ifndef TUTTI_GRAPH_H
+#define TUTTI_GRAPH_H
+
+#include "tutti/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tutti_graph tutti_graph;
+
+/* Makes an empty graph. The caller owns it: tutti_graph_free. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_graph_make(tutti_graph **out);
+/* Frees the graph and all it owns; takes NULL. Plans made from it must be freed before. */
+TUTTI_API void tutti_graph_free(tutti_graph *graph);
+
+/* How a parameter starts. Values come from Philox streams keyed by (seed, parameter name), so a
+ * seed gives the same weights on every machine. */
+typedef enum tutti_init_kind {
+    TUTTI_INIT_ZEROS,
+    TUTTI_INIT_CONSTANT,       /* a */
+    TUTTI_INIT_UNIFORM,        /* [a, b) */
+    TUTTI_INIT_NORMAL,         /* mean a, standard deviation b */
+    TUTTI_INIT_KAIMING_UNIFORM /* [-a/sqrt(fan_in), a/sqrt(fan_in)), fan_in = b */
+} tutti_init_kind;
+
+typedef struct tutti_init {
+    tutti_init_kind kind;
+    float a, b;
+} tutti_init;
+
+/* Data that each step brings. dims may start with TUTTI_BATCH. name is copied, must be unique among
+ * inputs, parameters and scalars. rank 0 to TUTTI_MAX_RANK. */
+TUTTI_API tutti_tensor tutti_graph_input(tutti_graph *graph, const char *name, tutti_dtype dtype,
+                                         int32_t rank, const int64_t *dims);
+/* A trainable f32 parameter; not batched. */
+TUTTI_API tutti_tensor tutti_graph_param(tutti_graph *graph, const char *name, int32_t rank,
+                                         const int64_t *dims, tutti_init init);
+/* State that update ops keep between steps (moments); f32, starts as init says, not trained. */
+TUTTI_API tutti_tensor tutti_graph_state(tutti_graph *graph, const char *name, int32_t rank,
+                                         const int64_t *dims, tutti_init init);
+/* A number that the host sets between steps without a new plan (the learning rate). Returns its
+ * index for scalar arguments; UINT32_MAX on error. */
+TUTTI_API uint32_t tutti_graph_scalar(tutti_graph *graph, const char *name, float initial);
+
+/* Declares the scalar f32 tensor to minimise. */
+TUTTI_API tutti_status tutti_graph_set_loss(tutti_graph *graph, tutti_tensor loss);
+/* Names a tensor that steps can read back: batched (one row per sample) or not. */
+TUTTI_API tutti_status tutti_graph_set_output(tutti_graph *graph, const char *name,
+                                              tutti_tensor tensor);
+
+/* Appends the backward nodes of the declared loss for every parameter (once; optimize does it when
+ * it was not done). */
+TUTTI_API tutti_status tutti_graph_backward(tutti_graph *graph);
+/* The gradient of the loss by a parameter or an input after tutti_graph_backward; invalid when the
+ * loss does not depend on it. Gradients of inputs exist when tutti_graph_want_grad asked before. */
+TUTTI_API tutti_tensor tutti_graph_grad(const tutti_graph *graph, tutti_tensor tensor);
+TUTTI_API tutti_status tutti_graph_want_grad(tutti_graph *graph, tutti_tensor input);
+
+typedef enum tutti_optimizer_kind { TUTTI_SGD, TUTTI_ADAM, TUTTI_ADAMW } tutti_optimizer_kind;
+
+/* Zero means the default. The learning rate becomes the graph scalar "lr". */
+typedef struct tutti_optimizer {
+    tutti_optimizer_kind kind;
+    float lr;           /* default 0.01 for SGD, 0.001 for Adam and AdamW */
+    float momentum;     /* SGD */
+    bool nesterov;      /* SGD, needs momentum */
+    float weight_decay; /* SGD, Adam: added to the gradient; AdamW: decoupled */
+    float beta1, beta2; /* Adam, AdamW; default 0.9, 0.999 */
+    float eps;          /* Adam, AdamW; default 1e-8 */
+    float clip_norm;    /* > 0: gradients are scaled so that their global L2 norm is at most this */
+} tutti_optimizer;
+
+/* Appends backward (when missing), clipping and one update node per parameter.
+ * Sources: SGD with momentum as in PyTorch; Adam: Kingma, Ba 2015; AdamW: Loshchilov, Hutter 2019.
+ */
+TUTTI_API tutti_status tutti_graph_optimize(tutti_graph *graph, const tutti_optimizer *optimizer);
+
+/* Checks the graph and makes it read-only. Returns the first error of any constructor. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_graph_freeze(tutti_graph *graph);
+
+/* The first error so far and its message ("" when none). Borrowed. */
+TUTTI_API tutti_status tutti_graph_status(const tutti_graph *graph);
+TUTTI_API const char *tutti_graph_message(const tutti_graph *graph);
+
+/* The graph as text, a line per node; malloc'd, the caller frees with tutti_free. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_graph_print(const tutti_graph *graph, char **out_text);
+
+/* Looks up an input, parameter, state or output by name; invalid when there is none. */
+TUTTI_API tutti_tensor tutti_graph_find(const tutti_graph *graph, const char *name);
+/* Name of an input, parameter, state; generated names for results. Borrowed. */
+TUTTI_API const char *tutti_graph_tensor_name(const tutti_graph *graph, tutti_tensor tensor);
+/* Shape of a tensor; a scalar when it is invalid. */
+TUTTI_API tutti_shape tutti_graph_tensor_shape(const tutti_graph *graph, tutti_tensor tensor);
+/* Parameters, in order of creation. */
+TUTTI_API int32_t tutti_graph_param_count(const tutti_graph *graph);
+TUTTI_API tutti_tensor tutti_graph_param_at(const tutti_graph *graph, int32_t index);
+
+/* Frees memory that a tutti function documented as "tutti_free"; takes NULL. */
+TUTTI_API void tutti_free(void *memory);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

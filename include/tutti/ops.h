@@ -1,0 +1,94 @@
+/* The op constructors. Each adds nodes to the graph and returns the result, or the invalid tensor
+ * (the graph then keeps the first error). Broadcasting follows NumPy: shapes are aligned at the
+ * last axis, extents must agree or be 1. A batched leading extent only meets a batched or a
+ * missing or 1 extent. All results are f32 unless said.
+ */
+#ifndef TUTTI_OPS_H
+#define TUTTI_OPS_H
+
+#include "tutti/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Matrix product of a (MxK, or KxM when trans_a) and b (KxN, or NxK when trans_b): MxN.
+ * The batch may be M (of a not transposed) or the summed extent (trans_a with both batched: the
+ * result is a sum over the batch), not N. */
+TUTTI_API tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool trans_a,
+                                    bool trans_b);
+/* x (MxK) times a new weight "<name>.weight" (NxK, as PyTorch stores it) plus a new bias
+ * "<name>.bias" (N): MxN. Weight and bias start uniform in +-1/sqrt(K). */
+TUTTI_API tutti_tensor tutti_linear(tutti_graph *g, tutti_tensor x, int64_t out_features,
+                                    const char *name);
+
+TUTTI_API tutti_tensor tutti_add(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_sub(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_mul(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_div(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+
+/* x + value, x * value, x ^ value (x > 0 unless value is a whole number). */
+TUTTI_API tutti_tensor tutti_add_scalar(tutti_graph *g, tutti_tensor x, float value);
+TUTTI_API tutti_tensor tutti_scale(tutti_graph *g, tutti_tensor x, float value);
+TUTTI_API tutti_tensor tutti_pow_scalar(tutti_graph *g, tutti_tensor x, float value);
+TUTTI_API tutti_tensor tutti_neg(tutti_graph *g, tutti_tensor x);
+
+TUTTI_API tutti_tensor tutti_relu(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_sigmoid(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_tanh(tutti_graph *g, tutti_tensor x);
+/* tanh form: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks, Gimpel 2016. */
+TUTTI_API tutti_tensor tutti_gelu(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_exp(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_log(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_sqrt(tutti_graph *g, tutti_tensor x);
+
+/* Sum, mean and maximum over the axes (negative counts from the end; n_axes 0 means all axes).
+ * keep_dims leaves extents of 1. Axis 0 of a batched tensor is the batch: the result then covers
+ * the WHOLE batch over all devices; the maximum over the batch is refused. The gradient of the
+ * maximum goes to all elements that attain it, in equal parts. */
+TUTTI_API tutti_tensor tutti_sum(tutti_graph *g, tutti_tensor x, int32_t n_axes,
+                                 const int32_t *axes, bool keep_dims);
+TUTTI_API tutti_tensor tutti_mean(tutti_graph *g, tutti_tensor x, int32_t n_axes,
+                                  const int32_t *axes, bool keep_dims);
+TUTTI_API tutti_tensor tutti_max(tutti_graph *g, tutti_tensor x, int32_t n_axes,
+                                 const int32_t *axes, bool keep_dims);
+
+/* The same elements under another shape. dims may start with TUTTI_BATCH for a batched x, and one
+ * other extent may be 0, which stands for what is left. A batched x whose samples hold whole
+ * multiples of the rest may merge axes into the leading one: (N,T,C) to (TUTTI_BATCH, C) gives T
+ * rows per sample. */
+TUTTI_API tutti_tensor tutti_reshape(tutti_graph *g, tutti_tensor x, int32_t rank,
+                                     const int64_t *dims);
+/* Permutes the axes: result axis i is axis perm[i] of x. The batch axis must stay first. */
+TUTTI_API tutti_tensor tutti_transpose(tutti_graph *g, tutti_tensor x, int32_t rank,
+                                       const int32_t *perm);
+/* x expanded to the shape of like, by the broadcasting rule. */
+TUTTI_API tutti_tensor tutti_broadcast_like(tutti_graph *g, tutti_tensor x, tutti_tensor like);
+
+/* Softmax over the last axis. */
+TUTTI_API tutti_tensor tutti_softmax(tutti_graph *g, tutti_tensor x);
+
+/* Losses: the mean over all rows or elements of the whole batch; scalars. */
+/* logits (NxC), labels (N, i32 in 0..C-1; a label outside gives NaN, never a wrong number). */
+TUTTI_API tutti_tensor tutti_softmax_cross_entropy(tutti_graph *g, tutti_tensor logits,
+                                                   tutti_tensor labels);
+/* logits and targets (in [0, 1]) of equal shape. */
+TUTTI_API tutti_tensor tutti_bce_with_logits(tutti_graph *g, tutti_tensor logits,
+                                             tutti_tensor targets);
+TUTTI_API tutti_tensor tutti_mse(tutti_graph *g, tutti_tensor x, tutti_tensor target);
+
+/* Mean over the batch of 1 where the row's largest logit (the first of equals) is the label. */
+TUTTI_API tutti_tensor tutti_accuracy(tutti_graph *g, tutti_tensor logits, tutti_tensor labels);
+/* Mean of 1 where (logit > 0) equals (target > 0.5). */
+TUTTI_API tutti_tensor tutti_binary_accuracy(tutti_graph *g, tutti_tensor logits,
+                                             tutti_tensor targets);
+
+/* Zeroes each element with the given probability and scales the rest by 1/(1-probability) when
+ * training; passes x through when evaluating. Random numbers: Philox4x32-10 (Salmon et al. 2011)
+ * keyed by (seed, op) and counted by (step, sample in the whole batch, element). */
+TUTTI_API tutti_tensor tutti_dropout(tutti_graph *g, tutti_tensor x, float probability);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

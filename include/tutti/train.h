@@ -1,0 +1,111 @@
+/* The trainer: fit, evaluate, predict. The caller's program stays in control: errors are returned,
+ * nothing exits, callbacks may stop.
+ */
+#ifndef TUTTI_TRAIN_H
+#define TUTTI_TRAIN_H
+
+#include "tutti/data.h"
+#include "tutti/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tutti_trainer tutti_trainer;
+
+typedef enum tutti_lr_kind {
+    TUTTI_LR_CONSTANT,
+    TUTTI_LR_STEP,
+    TUTTI_LR_COSINE,
+    TUTTI_LR_LINEAR
+} tutti_lr_kind;
+/* Learning rate as a function of the training step; warm-up is linear from 0. */
+typedef struct tutti_lr_schedule {
+    tutti_lr_kind kind;
+    float gamma;          /* STEP: factor every `every_epochs` */
+    int32_t every_epochs; /* STEP */
+    float final_factor;   /* COSINE, LINEAR: last rate as a part of the first */
+    int64_t warmup_steps;
+} tutti_lr_schedule;
+
+/* State after a step or an epoch, as callbacks see it. NaN where not known. */
+typedef struct tutti_progress {
+    int32_t epoch, epochs;         /* epoch counts from 1 */
+    int64_t step, steps;           /* in this epoch */
+    int64_t total_steps;           /* committed so far */
+    double loss, accuracy;         /* training: running mean over the epoch */
+    double val_loss, val_accuracy; /* after an epoch with a validation set */
+    double lr;
+    double samples_per_s, elapsed_s, eta_s;
+} tutti_progress;
+
+typedef enum tutti_event {
+    TUTTI_EVENT_BEGIN,
+    TUTTI_EVENT_STEP,
+    TUTTI_EVENT_EPOCH,
+    TUTTI_EVENT_END
+} tutti_event;
+/* Called from the fitting thread. Anything but TUTTI_OK stops the fit, which returns it
+ * (TUTTI_STOPPED for a wanted stop). */
+typedef tutti_status (*tutti_callback)(void *user, tutti_event event,
+                                       const tutti_progress *progress, tutti_trainer *trainer);
+
+/* Zero means the default. */
+typedef struct tutti_trainer_options {
+    tutti_tensor x, y;      /* inputs of the graph fed from the data set */
+    const char *prediction; /* output that predict returns; default "logits" */
+    const char *accuracy;   /* scalar output reported as accuracy; NULL: none */
+    int64_t batch;          /* default 32 */
+    uint64_t seed;
+} tutti_trainer_options;
+
+typedef struct tutti_fit_options {
+    int32_t epochs;                  /* default 1 */
+    const tutti_dataset *validation; /* or NULL */
+    tutti_lr_schedule schedule;
+    int32_t patience; /* > 0: stop after that many epochs without a better validation loss (training
+                         loss when there is no validation set) and return to the best weights */
+    double min_delta; /* improvement that counts */
+    const tutti_callback *callbacks;
+    void *const *callback_users;
+    int32_t n_callbacks;
+} tutti_fit_options;
+
+typedef struct tutti_metrics {
+    double loss, accuracy; /* accuracy NaN when not asked for */
+    int64_t samples;
+    double seconds, samples_per_s;
+} tutti_metrics;
+
+/* Plans and opens a run. graph must be frozen with a loss and an optimizer (without one, only
+ * evaluate and predict work). graph and runtime must outlive the trainer. The caller owns it:
+ * tutti_trainer_close. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_open(tutti_graph *graph, tutti_runtime *runtime,
+                                                         const tutti_trainer_options *options,
+                                                         tutti_trainer **out);
+TUTTI_API void tutti_trainer_close(tutti_trainer *trainer);
+/* Trains; batches are shuffled each epoch from the seed; the last batch of an epoch may be smaller.
+ * out may be NULL; it holds the metrics of the last epoch's training. Errors: TUTTI_BAD_INPUT when
+ * a loss is not finite, naming epoch and step. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_fit(tutti_trainer *trainer,
+                                                        const tutti_dataset *dataset,
+                                                        const tutti_fit_options *options,
+                                                        tutti_metrics *out);
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_evaluate(tutti_trainer *trainer,
+                                                             const tutti_dataset *dataset,
+                                                             tutti_metrics *out);
+/* x: n rows of features; out: n rows of the prediction output. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_predict(tutti_trainer *trainer, const float *x,
+                                                            int64_t n, float *out);
+/* Borrowed. */
+TUTTI_API tutti_run *tutti_trainer_run(tutti_trainer *trainer);
+TUTTI_API tutti_plan *tutti_trainer_plan(tutti_trainer *trainer);
+/* Hexadecimal BLAKE2b-256 over all parameters in order: name, extents and little-endian f32 bytes.
+ */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_digest(tutti_trainer *trainer,
+                                                           char out_hex[65]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,9 @@
+/* Log messages, one line each, through the callback of tutti_log_set. */
+#ifndef TUTTI_BASE_LOG_H
+#define TUTTI_BASE_LOG_H
+
+#include "tutti/types.h"
+
+void tutti_log(tutti_log_level level, const char *format, ...) TUTTI_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,87 @@
+/* The graph's insides: tensors and nodes in order of creation, which is a topological order. */
+#ifndef TUTTI_GRAPH_GRAPH_H
+#define TUTTI_GRAPH_GRAPH_H
+
+#include "base/arena.h"
+#include "tutti/ext/op.h"
+#include "tutti/graph.h"
+
+typedef enum tutti_tensor_kind {
+    TUTTI_TENSOR_NONE, /* id 0 */
+    TUTTI_TENSOR_INPUT,
+    TUTTI_TENSOR_PARAM,
+    TUTTI_TENSOR_STATE,
+    TUTTI_TENSOR_RESULT
+} tutti_tensor_kind;
+
+typedef struct tutti_tensor_record {
+    tutti_tensor_kind kind;
+    tutti_type type;
+    const char *name;  /* of inputs, params, states; NULL for results */
+    tutti_init init;   /* params and states */
+    int32_t node;      /* producer of a result, else -1 */
+    int32_t output;    /* which output of it */
+    bool batch_sum;    /* see tutti_infer */
+    bool want_grad;    /* params, and inputs that asked for it */
+    tutti_tensor grad; /* set by backward */
+} tutti_tensor_record;
+
+typedef struct tutti_node {
+    const tutti_op *op;
+    const void *attr;
+    int32_t n_in, n_out;
+    tutti_tensor *in, *out;
+    bool backward; /* appended by backward or optimize */
+} tutti_node;
+
+typedef struct tutti_named {
+    const char *name;
+    tutti_tensor tensor;
+} tutti_named;
+
+typedef struct tutti_scalar_record {
+    const char *name;
+    float initial;
+} tutti_scalar_record;
+
+struct tutti_graph {
+    tutti_arena arena;
+    tutti_tensor_record *tensors; /* [0] is the invalid tensor */
+    int32_t n_tensors, cap_tensors;
+    tutti_node *nodes;
+    int32_t n_nodes, cap_nodes;
+    tutti_named *outputs;
+    int32_t n_outputs, cap_outputs;
+    tutti_scalar_record *scalars;
+    int32_t n_scalars, cap_scalars;
+    tutti_tensor loss;
+    uint32_t n_random; /* random streams handed out to ops such as dropout */
+    bool has_backward, has_optimizer, frozen;
+    tutti_status status;
+    char *message;
+};
+
+static inline const tutti_tensor_record *tutti_graph_record(const tutti_graph *graph,
+                                                            tutti_tensor tensor) {
+    return &graph->tensors[tensor.id];
+}
+
+/* Keeps the first error (status and the thread's message); returns the invalid tensor. */
+tutti_tensor tutti_graph_reject(tutti_graph *graph, tutti_status status);
+/* The node as op callbacks see it. in_type and out_type point into `types`, which holds n_in +
+ * n_out entries. */
+tutti_node_info tutti_node_view(const tutti_graph *graph, const tutti_node *node,
+                                tutti_type *types);
+/* A one-output node; used by the constructors of the op files. */
+tutti_tensor tutti_op_apply1(tutti_graph *graph, const tutti_op *op, const tutti_tensor *in,
+                             int32_t n_in, const void *attr, size_t attr_size);
+/* A number for a random stream of the graph (dropout's key). */
+uint32_t tutti_graph_random_stream(tutti_graph *graph);
+
+/* Shapes (graph/shape.c). */
+/* NumPy broadcasting of a and b, with the rule for the batch; false when they do not fit. */
+bool tutti_shape_broadcast(const tutti_shape *a, const tutti_shape *b, tutti_shape *out);
+/* From the dims of a constructor; fails naming the bad extent. */
+TUTTI_MUST_USE tutti_status tutti_shape_make(int32_t rank, const int64_t *dims, tutti_shape *out);
+
+#endif

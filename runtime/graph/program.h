@@ -1,0 +1,75 @@
+/* A program: the part of a frozen graph that one mode needs, as an ordered list of items, with
+ * elementwise chains fused and collectives inserted. Pure data: no device is known here.
+ *
+ * Passes, in this order:
+ *   select   nodes that the mode's roots need (TRAIN: updates, loss, outputs; EVAL: loss, outputs;
+ * PREDICT: outputs that need no input which only loss-side outputs use); TRAIN_ONLY nodes become
+ * aliases in the others split    places nodes (EACH device on its share of the batch, or the OWNER
+ * once) and inserts REDUCE and BROADCAST fuse     replaces chains of elementwise nodes with equal
+ * placement and no collective between by one fused node
+ *
+ * Split. Each tensor is batched (each device has its samples), whole (every device has it), partial
+ * (every device has a summand: batch_sum, or linear in partial inputs), or owned (only the owner
+ * has it). A partial tensor is reduced before anything but a LINEAR node reads it. A node without
+ * batched inputs runs on EACH device when something that does run on each needs it, else on the
+ * OWNER. Updates run on the owner after all EACH items of the step; parameters they change are then
+ * broadcast. What an update reads is reduced to the owner only. Reductions that are ready together
+ * share one item (a bucket) of up to TUTTI_BUCKET_BYTES.
+ */
+#ifndef TUTTI_GRAPH_PROGRAM_H
+#define TUTTI_GRAPH_PROGRAM_H
+
+#include "graph/graph.h"
+#include "tutti/plan.h"
+
+#define TUTTI_BUCKET_FIRST_BYTES (1u << 20)
+#define TUTTI_BUCKET_BYTES       (4u << 20)
+
+typedef enum tutti_item_kind {
+    TUTTI_ITEM_NODE,
+    TUTTI_ITEM_REDUCE,
+    TUTTI_ITEM_BROADCAST
+} tutti_item_kind;
+typedef enum tutti_place { TUTTI_PLACE_EACH, TUTTI_PLACE_OWNER } tutti_place;
+
+typedef struct tutti_item {
+    tutti_item_kind kind;
+    tutti_place place; /* NODE: where it runs. REDUCE: who gets the sum (EACH: all) */
+    tutti_node_info
+        node; /* NODE; types owned by the program. An alias node (op flag ALIAS, or TRAIN_ONLY
+                 outside TRAIN) runs nothing: its output shares its input's memory */
+    bool alias;
+    bool commit; /* belongs to the commit phase: updates, and what only they need and runs on the
+                    owner */
+    const tutti_tensor *tensors; /* REDUCE, BROADCAST: in fixed order, the same on all devices */
+    int32_t n_tensors;
+} tutti_item;
+
+typedef struct tutti_program {
+    tutti_mode mode;
+    const tutti_item *items;
+    int32_t n_items;
+    /* Where each tensor of the graph lives at the end: indexed by tensor id. */
+    const bool *used;           /* has memory in this program (params and states included) */
+    const bool *on_each;        /* memory on every device; else on the owner only */
+    const tutti_tensor *inputs; /* that must be fed, in graph order */
+    int32_t n_inputs;
+    const tutti_tensor *fetches; /* loss and outputs that this mode computes */
+    int32_t n_fetches;
+} tutti_program;
+
+/* Makes the program in the arena. graph must be frozen. */
+TUTTI_MUST_USE tutti_status tutti_program_make(const tutti_graph *graph, tutti_mode mode,
+                                               tutti_arena *arena, tutti_program *out);
+/* A line per item; malloc'd. */
+TUTTI_MUST_USE tutti_status tutti_program_print(const tutti_graph *graph,
+                                                const tutti_program *program, char **out_text);
+
+/* The fused op (graph/fuse.c): attr points to its members; lower generates one kernel, ref and cost
+ * walk them. */
+extern const tutti_op tutti_op_fused;
+/* Number of member ops of a fused node, and their names joined by "+" (for explain and tests). */
+int32_t tutti_fused_size(const tutti_node_info *node);
+const char *tutti_fused_label(const tutti_node_info *node);
+
+#endif

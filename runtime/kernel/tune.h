@@ -1,0 +1,32 @@
+/* Chooses between the candidates of a node on a device: each is run on random inputs, REJECTED when
+ * its result differs from the op's reference by more than the tolerance, and timed otherwise.
+ * Winners are remembered on disk, keyed by device, driver, op, attributes, shapes and the
+ * candidates' sources.
+ */
+#ifndef TUTTI_KERNEL_TUNE_H
+#define TUTTI_KERNEL_TUNE_H
+
+#include "kernel/library.h"
+
+typedef struct tutti_tune_request {
+    const tutti_node_info *node;
+    const tutti_candidate *candidates;
+    int32_t n_candidates;
+    int64_t n;       /* samples at which to measure */
+    float tolerance; /* relative to the largest magnitude of each output */
+    double budget_s; /* for measuring, compiling excluded; a candidate not reached keeps time NaN */
+} tutti_tune_request;
+
+typedef struct tutti_tune_result {
+    int32_t winner;      /* -1 when every candidate is wrong or does not build */
+    double time_s[8];    /* per candidate: median; NaN when not measured */
+    const char *note[8]; /* "", "wrong result (error 3e-2)", "does not compile", "not measured";
+                            owned by kernels */
+    bool from_disk;
+} tutti_tune_result;
+
+/* Measures, or recalls. Requests are independent; programs are wanted and built as needed. */
+TUTTI_MUST_USE tutti_status tutti_tune(tutti_kernels *kernels, const tutti_tune_request *request,
+                                       tutti_tune_result *out);
+
+#endif
