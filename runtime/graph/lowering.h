@@ -1,0 +1,25 @@
+/* Lowering: a node to candidates, as pure data in an arena. The builder functions of tutti/ext/op.h
+ * are in lowering.c. */
+#ifndef TUTTI_GRAPH_LOWERING_H
+#define TUTTI_GRAPH_LOWERING_H
+
+#include "base/arena.h"
+#include "tutti/ext/op.h"
+
+#define TUTTI_CANDIDATES_MAX 8
+
+struct tutti_lowering {
+    tutti_arena *arena;
+    tutti_candidate candidates[TUTTI_CANDIDATES_MAX];
+    int32_t n_candidates;
+    tutti_status status;
+};
+
+/* Calls the op's lower; an elementwise op without one becomes a generated kernel (the same
+ * generator as for fused chains). Fails when no candidate was added, or when an element count for
+ * n_max samples exceeds what the kernels' 32-bit index can address. */
+TUTTI_MUST_USE tutti_status tutti_node_lower(const tutti_node_info *node,
+                                             const tutti_device_info *device, int64_t n_max,
+                                             tutti_arena *arena, tutti_lowering *out);
+
+#endif
