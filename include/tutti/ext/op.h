@@ -202,7 +202,10 @@ enum {
      * SEED_LO, SEED_HI (the run's seed), STEP (training steps committed), and ELEM_LO, ELEM_HI
      * (index of the element in the WHOLE batch), so that the split cannot be seen in the numbers.
      */
-    TUTTI_OP_RANDOM = 1 << 6
+    TUTTI_OP_RANDOM = 1 << 6,
+    /* Elementwise op whose expr uses the float identifier INV_BATCH: 1 / n_global, computed on the
+     * host in double and rounded once. */
+    TUTTI_OP_INV_BATCH = 1 << 7
 };
 
 #define TUTTI_EXAMPLE_IN 8
@@ -219,7 +222,8 @@ typedef struct tutti_example_in {
     bool no_grad;
 } tutti_example_in;
 
-/* One use of the op for the conformance test. */
+/* One use of the op for the conformance test. An attr that names graph scalars by index finds eight
+ * of them (0 to 7), with values in (0, 0.1). */
 typedef struct tutti_op_example {
     const char *label;
     int64_t n; /* samples of the batch; 0 counts as 5 */
