@@ -17,7 +17,7 @@ typedef enum tutti_tensor_kind {
 typedef struct tutti_tensor_record {
     tutti_tensor_kind kind;
     tutti_type type;
-    const char *name;  /* of inputs, params, states; NULL for results */
+    const char *name;  /* of inputs, params, states; "<op>.<node>" for results */
     tutti_init init;   /* params and states */
     int32_t node;      /* producer of a result, else -1 */
     int32_t output;    /* which output of it */
@@ -66,10 +66,21 @@ static inline const tutti_tensor_record *tutti_graph_record(const tutti_graph *g
     return &graph->tensors[tensor.id];
 }
 
-/* Keeps the first error (status and the thread's message); returns the invalid tensor. */
+/* Appends a tensor; the invalid one, after tutti_graph_reject, when that fails. name must live in
+ * the graph's arena. */
+tutti_tensor tutti_graph_add_tensor(tutti_graph *graph, tutti_tensor_kind kind,
+                                    const tutti_type *type, const char *name);
+/* Appends an empty node; NULL, after tutti_graph_reject, when that fails. Moves earlier nodes. */
+tutti_node *tutti_graph_add_node(tutti_graph *graph);
+/* Fails with TUTTI_STATE, naming what was tried, when the graph is frozen. */
+TUTTI_MUST_USE tutti_status tutti_graph_check_open(const tutti_graph *graph, const char *what);
+/* True for an id that this graph gave out. */
+bool tutti_graph_owns(const tutti_graph *graph, tutti_tensor tensor);
+/* Keeps the first error (status and the thread's message) unless the graph is frozen; returns the
+ * invalid tensor. */
 tutti_tensor tutti_graph_reject(tutti_graph *graph, tutti_status status);
-/* The node as op callbacks see it. in_type and out_type point into `types`, which holds n_in +
- * n_out entries. */
+/* The node as op callbacks see it; attr, in and out stay valid when nodes are added. in_type and
+ * out_type point into `types`, which holds n_in + n_out entries. */
 tutti_node_info tutti_node_view(const tutti_graph *graph, const tutti_node *node,
                                 tutti_type *types);
 /* A one-output node; used by the constructors of the op files. */

@@ -1,0 +1,226 @@
+#include "graph/lowering.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/status.h"
+
+#define OPTIONS_MAX 1024
+
+tutti_status tutti_lowering_status(const tutti_lowering *lowering) {
+    return lowering->status;
+}
+
+static void keep(tutti_lowering *lowering, tutti_status status) {
+    if (lowering->status == TUTTI_OK)
+        lowering->status = status;
+}
+
+static char *copy_text(tutti_lowering *lowering, const char *text) {
+    char *copy = tutti_arena_strdup(lowering->arena, text);
+    if (copy == NULL)
+        keep(lowering, TUTTI_OUT_OF_MEMORY);
+    return copy;
+}
+
+/* Makes room for one more element: arrays grow at powers of two, so that no capacity is kept. The
+ * arena keeps the smaller copies, which are few and small. */
+static void *grow(tutti_lowering *lowering, void *array, int32_t count, size_t size_bytes) {
+    if (count != 0 && (count & (count - 1)) != 0)
+        return array;
+    void *grown =
+        tutti_arena_array(lowering->arena, count == 0 ? 1 : (size_t)count * 2, size_bytes);
+    if (grown == NULL)
+        keep(lowering, TUTTI_OUT_OF_MEMORY);
+    else if (count != 0)
+        memcpy(grown, array, (size_t)count * size_bytes);
+    return grown;
+}
+
+tutti_candidate *tutti_lowering_candidate(tutti_lowering *lowering, const char *name) {
+    if (lowering->n_candidates == TUTTI_CANDIDATES_MAX) {
+        keep(lowering, tutti_fail(TUTTI_INTERNAL, "candidate %s: there are already %d", name,
+                                  TUTTI_CANDIDATES_MAX));
+        return NULL;
+    }
+    const char *copy = copy_text(lowering, name);
+    if (copy == NULL)
+        return NULL;
+    tutti_candidate *candidate = &lowering->candidates[lowering->n_candidates++];
+    *candidate = (tutti_candidate){.name = copy};
+    return candidate;
+}
+
+uint32_t tutti_candidate_scratch(tutti_lowering *lowering, tutti_candidate *candidate,
+                                 tutti_extent size_bytes) {
+    if (candidate == NULL)
+        return 0;
+    tutti_extent *sizes =
+        grow(lowering, candidate->scratch_bytes, candidate->n_scratch, sizeof *sizes);
+    if (sizes == NULL)
+        return 0;
+    candidate->scratch_bytes = sizes;
+    sizes[candidate->n_scratch] = size_bytes;
+    return (uint32_t)candidate->n_scratch++;
+}
+
+static tutti_launch *add_launch(tutti_lowering *lowering, tutti_candidate *candidate) {
+    if (candidate == NULL)
+        return NULL;
+    tutti_launch *launches =
+        grow(lowering, candidate->launches, candidate->n_launches, sizeof *launches);
+    if (launches == NULL)
+        return NULL;
+    candidate->launches = launches;
+    tutti_launch *launch = &launches[candidate->n_launches++];
+    *launch = (tutti_launch){.options = ""};
+    return launch;
+}
+
+tutti_launch *tutti_candidate_launch(tutti_lowering *lowering, tutti_candidate *candidate,
+                                     const char *file, const char *entry, const char *options,
+                                     ...) {
+    tutti_launch *launch = add_launch(lowering, candidate);
+    if (launch == NULL)
+        return NULL;
+    char text[OPTIONS_MAX];
+    va_list args;
+    va_start(args, options);
+    const int length = vsnprintf(text, sizeof text, options, args);
+    va_end(args);
+    if (length < 0 || (size_t)length >= sizeof text)
+        keep(lowering, tutti_fail(TUTTI_INTERNAL, "%s in %s: build options exceed %d bytes", entry,
+                                  file, OPTIONS_MAX));
+    launch->file = copy_text(lowering, file);
+    launch->entry = copy_text(lowering, entry);
+    launch->options = copy_text(lowering, text);
+    return launch;
+}
+
+tutti_launch *tutti_candidate_launch_source(tutti_lowering *lowering, tutti_candidate *candidate,
+                                            const char *source, const char *entry,
+                                            const char *options) {
+    tutti_launch *launch = add_launch(lowering, candidate);
+    if (launch == NULL)
+        return NULL;
+    launch->source = copy_text(lowering, source);
+    launch->entry = copy_text(lowering, entry);
+    launch->options = copy_text(lowering, options == NULL ? "" : options);
+    return launch;
+}
+
+tutti_launch *tutti_candidate_routine(tutti_lowering *lowering, tutti_candidate *candidate,
+                                      const char *routine) {
+    tutti_launch *launch = add_launch(lowering, candidate);
+    if (launch != NULL)
+        launch->routine = copy_text(lowering, routine);
+    return launch;
+}
+
+static void add_arg(tutti_lowering *lowering, tutti_launch *launch, tutti_arg arg) {
+    if (launch == NULL)
+        return;
+    tutti_arg *args = grow(lowering, launch->args, launch->n_args, sizeof *args);
+    if (args == NULL)
+        return;
+    launch->args = args;
+    args[launch->n_args++] = arg;
+}
+
+void tutti_launch_tensor(tutti_lowering *lowering, tutti_launch *launch, tutti_tensor t) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_TENSOR, .u.tensor = t});
+}
+
+void tutti_launch_scratch(tutti_lowering *lowering, tutti_launch *launch, uint32_t index) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_SCRATCH, .u.scratch = index});
+}
+
+void tutti_launch_local(tutti_lowering *lowering, tutti_launch *launch, size_t bytes) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_LOCAL, .u.local_bytes = bytes});
+}
+
+void tutti_launch_i32(tutti_lowering *lowering, tutti_launch *launch, tutti_extent value) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_I32, .u.i32 = value});
+}
+
+void tutti_launch_f32(tutti_lowering *lowering, tutti_launch *launch, float value) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_F32, .u.f32 = value});
+}
+
+void tutti_launch_scalar(tutti_lowering *lowering, tutti_launch *launch, uint32_t index) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_SCALAR, .u.scalar = index});
+}
+
+void tutti_launch_host_f32(tutti_lowering *lowering, tutti_launch *launch, tutti_host_f32 fn) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_HOST_F32, .u.host_f32 = fn});
+}
+
+void tutti_launch_host_u32(tutti_lowering *lowering, tutti_launch *launch, tutti_host_u32 fn) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_HOST_U32, .u.host_u32 = fn});
+}
+
+void tutti_launch_range(tutti_launch *launch, tutti_extent items, int64_t per_item, int64_t local) {
+    /* A fourth dimension is caught by tutti_node_lower. */
+    if (launch == NULL)
+        return;
+    if (launch->rank < 3)
+        launch->range[launch->rank] = (tutti_range){items, per_item, local};
+    launch->rank++;
+}
+
+static tutti_status check_index(const tutti_node_info *node, int64_t n_max) {
+    for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
+        const bool is_in = i < node->n_in;
+        const tutti_shape *shape =
+            is_in ? &node->in_type[i].shape : &node->out_type[i - node->n_in].shape;
+        const int64_t count = tutti_shape_sample_count(shape);
+        char text[TUTTI_SHAPE_TEXT];
+        if (count > INT32_MAX / (shape->batched ? n_max : 1))
+            return tutti_op_fail(node, TUTTI_UNSUPPORTED,
+                                 "%s %" PRId32 " (%s) for N = %" PRId64
+                                 " has more elements than a 32-bit index addresses",
+                                 is_in ? "input" : "output", is_in ? i : i - node->n_in,
+                                 tutti_shape_text(shape, text), n_max);
+    }
+    return TUTTI_OK;
+}
+
+static tutti_status check_candidates(const tutti_node_info *node, const tutti_lowering *lowering) {
+    if (lowering->n_candidates == 0)
+        return tutti_op_fail(node, TUTTI_INTERNAL, "lower added no candidate");
+    for (int32_t c = 0; c < lowering->n_candidates; c++) {
+        const tutti_candidate *candidate = &lowering->candidates[c];
+        if (candidate->n_launches == 0)
+            return tutti_op_fail(node, TUTTI_INTERNAL, "candidate %s has no launch",
+                                 candidate->name);
+        for (int32_t l = 0; l < candidate->n_launches; l++) {
+            const tutti_launch *launch = &candidate->launches[l];
+            if (launch->routine != NULL)
+                continue;
+            if (launch->rank < 1 || launch->rank > 3)
+                return tutti_op_fail(node, TUTTI_INTERNAL, "%s has an NDRange of rank %" PRId32,
+                                     launch->entry, launch->rank);
+            for (int32_t r = 0; r < launch->rank; r++)
+                if (launch->range[r].per_item < 1 || launch->range[r].local < 1)
+                    return tutti_op_fail(node, TUTTI_INTERNAL,
+                                         "%s: per_item and local of dimension %" PRId32
+                                         " must be at least 1",
+                                         launch->entry, r);
+        }
+    }
+    return TUTTI_OK;
+}
+
+tutti_status tutti_node_lower(const tutti_node_info *node, const tutti_device_info *device,
+                              int64_t n_max, tutti_arena *arena, tutti_lowering *out) {
+    *out = (tutti_lowering){.arena = arena};
+    TUTTI_TRY(check_index(node, n_max));
+    if (node->op->lower != NULL)
+        TUTTI_TRY(node->op->lower(node, device, out));
+    else
+        return tutti_op_fail(node, TUTTI_INTERNAL, "the op has no lower");
+    TUTTI_TRY(out->status);
+    return check_candidates(node, out);
+}
