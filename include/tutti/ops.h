@@ -39,7 +39,8 @@ TUTTI_API tutti_tensor tutti_tanh(tutti_graph *g, tutti_tensor x);
 /* tanh form: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks, Gimpel 2016. */
 TUTTI_API tutti_tensor tutti_gelu(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_exp(tutti_graph *g, tutti_tensor x);
-TUTTI_API tutti_tensor tutti_log(tutti_graph *g, tutti_tensor x);
+/* Natural logarithm. */
+TUTTI_API tutti_tensor tutti_ln(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sqrt(tutti_graph *g, tutti_tensor x);
 
 /* Sum, mean and maximum over the axes (negative counts from the end; n_axes 0 means all axes).
