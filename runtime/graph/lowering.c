@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "graph/fuse.h"
 
 #define OPTIONS_MAX 1024
 
@@ -219,6 +220,8 @@ tutti_status tutti_node_lower(const tutti_node_info *node, const tutti_device_in
     TUTTI_TRY(check_index(node, n_max));
     if (node->op->lower != NULL)
         TUTTI_TRY(node->op->lower(node, device, out));
+    else if ((node->op->flags & TUTTI_OP_ELEMENTWISE) != 0)
+        TUTTI_TRY(tutti_elementwise_lower(node, device, out));
     else
         return tutti_op_fail(node, TUTTI_INTERNAL, "the op has no lower");
     TUTTI_TRY(out->status);

@@ -65,8 +65,8 @@ TUTTI_MUST_USE tutti_status tutti_program_make(const tutti_graph *graph, tutti_m
 TUTTI_MUST_USE tutti_status tutti_program_print(const tutti_graph *graph,
                                                 const tutti_program *program, char **out_text);
 
-/* The fused op (graph/fuse.c): attr points to its members; lower generates one kernel, ref and cost
- * walk them. */
+/* The fused op (graph/fused.c): attr points to its members; lower generates one kernel, ref and
+ * cost walk them. */
 extern const tutti_op tutti_op_fused;
 /* Number of member ops of a fused node, and their names joined by "+" (for explain and tests). */
 int32_t tutti_fused_size(const tutti_node_info *node);
