@@ -139,8 +139,7 @@ static tutti_status append(tutti_graph *graph, const tutti_op *op, const tutti_t
                          .n_in = n_in,
                          .n_out = op->n_out,
                          .in = ids,
-                         .out = ids + n_in,
-                         .backward = graph->has_backward};
+                         .out = ids + n_in};
     for (int32_t i = 0; i < op->n_out; i++)
         out[i] = node->out[i];
     return TUTTI_OK;
