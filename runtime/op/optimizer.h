@@ -1,0 +1,27 @@
+/* What the optimizers share: param, grad and states of one shape, updated element by element. */
+#ifndef TUTTI_OP_OPTIMIZER_H
+#define TUTTI_OP_OPTIMIZER_H
+
+#include "op/elementwise.h"
+
+/* infer: all inputs f32, of one shape, not batched. */
+tutti_status tutti_update_infer(const tutti_node_info *node, tutti_infer *out);
+/* cost: reads all inputs, writes those that it changes; `flops` per element. */
+tutti_cost tutti_update_cost(const tutti_node_info *node, double flops);
+/* A launch over the elements of input 0 whose first arguments are all inputs and the count. */
+tutti_launch *tutti_update_launch(const tutti_node_info *node, tutti_lowering *out,
+                                  tutti_candidate *candidate, const char *file, const char *entry,
+                                  const char *options);
+
+/* Host arguments of Adam and AdamW, step t counting from 1: lr / (1 - beta1^t), sqrt(1 - beta2^t).
+ * Computed in double, rounded once. */
+float tutti_adam_step_size(const tutti_run_values *run, const void *attr);
+float tutti_adam_root2(const tutti_run_values *run, const void *attr);
+/* Checks the attributes of Adam and AdamW, then the shapes. */
+tutti_status tutti_adam_infer(const tutti_node_info *node, tutti_infer *out);
+tutti_status tutti_adam_lower(const tutti_node_info *node, tutti_lowering *out, const char *file,
+                              tutti_host_f32 decay);
+/* The update itself in double; decoupled: AdamW. */
+void tutti_adam_ref(const tutti_ref_call *call, bool decoupled);
+
+#endif
