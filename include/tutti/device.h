@@ -14,7 +14,7 @@ extern "C" {
 /* What decides about a device's use. Strings are owned by the inventory. */
 typedef struct tutti_device_info {
     const char *id;   /* stable within one inventory: "cpu.0", "gpu.1" (type and index among usable
-                         devices of that type; sub-devices "cpu.0/1") */
+                         devices of that type; sub-devices "cpu.0/1"); "" when unusable */
     int32_t platform; /* index in the inventory */
     int32_t index;    /* of the device in its platform */
     uint32_t type;    /* one bit of TUTTI_DEVICE_* */
@@ -64,9 +64,10 @@ typedef struct tutti_discover_options {
 
 /* Walks every platform and device of every type in child processes with a deadline, so that a
  * driver that crashes or hangs while loading costs that driver only, and keeps such drivers from
- * loading into this process later. No platform at all is not an error: the inventory is empty.
- * options may be NULL. The caller owns the inventory: tutti_inventory_free. Call it, or
- * tutti_runtime_open, before other threads start: on a bad driver it changes the process's
+ * loading when devices of the inventory are opened. Where the process has loaded its drivers
+ * before, it shows those. No platform at all is not an error: the inventory is empty. options may
+ * be NULL. The caller owns the inventory: tutti_inventory_free. When a driver is bad, the first
+ * tutti_runtime_open changes OCL_ICD_VENDORS for a moment: call it before other threads read the
  * environment. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_discover(const tutti_discover_options *options,
                                                      tutti_inventory **out);
