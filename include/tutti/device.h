@@ -79,10 +79,21 @@ typedef struct tutti_selection {
     const tutti_profile_device *entry; /* borrowed from the profile */
 } tutti_selection;
 
+/* Compute units of each sub-device that the entry asks for on this device: counts as
+ * clCreateSubDevices takes them (malloc'd, tutti_free). A count of 0 and NULL mean the whole
+ * device. Errors: TUTTI_UNSUPPORTED when the device has too few compute units or cannot be
+ * partitioned. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_profile_partition(const tutti_profile_device *entry,
+                                                              const tutti_device_info *device,
+                                                              uint32_t **out_units,
+                                                              int32_t *out_count);
+
 /* Applies the profile: the chosen devices in order (malloc'd, tutti_free), and for each device of
  * the inventory that was not chosen the reason in out_reasons (n_devices strings; NULL for chosen
- * ones; one allocation, tutti_free; may be NULL). Errors: TUTTI_NO_DEVICE naming what matched
- * nothing. */
+ * ones; one allocation, tutti_free; may be NULL). Of the same hardware behind several platforms one
+ * is chosen: the first that an entry matches. Errors: TUTTI_NO_DEVICE naming what matched nothing
+ * (the reasons are filled then too); TUTTI_BAD_INPUT when the chosen devices' shares sum to more
+ * than 1; TUTTI_UNSUPPORTED as tutti_profile_partition. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_profile_apply(const tutti_profile *profile,
                                                           const tutti_inventory *inventory,
                                                           tutti_selection **out, int32_t *out_count,

@@ -44,11 +44,13 @@ typedef struct tutti_profile_device {
     int32_t n_excludes;
     double share;                /* of the batch, 0 to 1, or TUTTI_SHARE_AUTO */
     uint64_t memory_limit_bytes; /* 0: no limit of ours */
-    /* Sub-devices: counts of compute units, e.g. {1, 1}; n_partitions 0 uses the whole device. Each
-     * is a device of its own; shares apply to each. */
-    const uint32_t *partitions;
+    /* Sub-devices, each a device of its own; shares apply to each. At most one of the three is set;
+     * none uses the whole device. tutti_profile_partition turns them into counts for a device. */
+    const uint32_t *partitions; /* compute units of each, e.g. {1, 1} */
     int32_t n_partitions;
-    const char *build_options; /* "" for none; only options on the allow-list pass the parser */
+    uint32_t equal_parts;       /* so many sub-devices of equal size */
+    uint32_t use_compute_units; /* one sub-device of so many compute units; the rest stays idle */
+    const char *build_options;  /* "" for none; only options on the allow-list pass the parser */
     bool queue_profiling;
     bool optional; /* when nothing matches: skipped instead of an error */
     int32_t line;  /* of the entry in the file, 0 for expressions */
