@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "exec/run.h"
 
@@ -175,8 +176,9 @@ tutti_status tutti_member_bind(tutti_run *run, tutti_run_member *member) {
 }
 
 void tutti_member_unbind(tutti_run_member *member) {
-    if (member->mapped != NULL && member->chunks != NULL && !member->lost)
-        (void)tutti_reduce_release(member);
+    if (member->mapped != NULL && member->chunks != NULL && !member->lost &&
+        tutti_reduce_release(member) != TUTTI_OK)
+        tutti_log(TUTTI_LOG_WARNING, "closing a run: %s", tutti_error_message());
     if (member->device != NULL && !member->lost)
         (void)clFinish(member->device->queue);
     for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++) {
