@@ -1,6 +1,5 @@
 #include "device/child.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,7 +23,7 @@ extern char **environ;
 typedef struct child {
     pid_t pid;         /* 0 once it has been waited for, or was never started */
     int report, noise; /* -1 when closed */
-    char *bytes;       /* of the report: one letter ('W' walk, 'P' problem), then the content */
+    char *bytes; /* of the report: one letter ('W' work done, 'P' problem), then the content */
     size_t size, capacity;
     char said[NOISE_MAX]; /* the end of what the driver wrote to stdout and stderr */
     size_t said_size;
@@ -42,25 +41,6 @@ static void write_all(int fd, const char *bytes, size_t size) {
         bytes += wrote;
         size -= (size_t)wrote;
     }
-}
-
-/* Why a library gives no platform. */
-static void explain(tutti_strbuf *out, const char *library) {
-    void *handle = library == NULL ? NULL : dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        tutti_strbuf_puts(out, "no platforms");
-    else if (handle == NULL) {
-        const char *error = dlerror();
-        tutti_strbuf_printf(out, "library %s cannot be loaded: %s", library,
-                            error == NULL ? "unknown reason" : error);
-    } else if (dlsym(handle, "clGetExtensionFunctionAddress") == NULL)
-        tutti_strbuf_printf(out,
-                            "library %s is no OpenCL driver: it has no "
-                            "clGetExtensionFunctionAddress",
-                            library);
-    else
-        tutti_strbuf_puts(out, "no platforms: the driver found no hardware of its own, or the "
-                               "loader refused it");
 }
 
 /* The program may have handlers, masks and limits that make no sense here. */
@@ -90,19 +70,11 @@ static _Noreturn void run_child(const tutti_child_job *job, char **environment, 
                                 int noise) {
     environ = environment;
     become_plain(noise);
-    tutti_arena arena = {0};
-    tutti_walk walk;
     tutti_strbuf out = {0};
     tutti_strbuf_puts(&out, "W");
-    if (tutti_walk_here(&arena, true, &walk) != TUTTI_OK) {
+    if (job->work(job->user, &out) != TUTTI_OK) {
         out.length = 0;
         tutti_strbuf_printf(&out, "P%s", tutti_error_message());
-    } else if (walk.n_platforms == 0) {
-        out.length = 0;
-        tutti_strbuf_puts(&out, "P");
-        explain(&out, job->library);
-    } else {
-        tutti_walk_put(&out, &walk);
     }
     if (out.failed)
         _exit(1);
@@ -139,15 +111,15 @@ static void close_fd(int *fd) {
 
 static tutti_status start(tutti_arena *arena, const tutti_child_job *job, child *c) {
     int report[2], noise[2];
-    char **environment = make_environment(arena, job->vendors);
+    char **environment = job->vendors == NULL ? environ : make_environment(arena, job->vendors);
     if (environment == NULL)
         return TUTTI_OUT_OF_MEMORY;
     if (pipe2(report, O_CLOEXEC) != 0)
-        return tutti_fail(TUTTI_IO, "discovery: pipe: %s", strerror(errno));
+        return tutti_fail(TUTTI_IO, "child process: pipe: %s", strerror(errno));
     if (pipe2(noise, O_CLOEXEC | O_NONBLOCK) != 0) {
         close(report[0]);
         close(report[1]);
-        return tutti_fail(TUTTI_IO, "discovery: pipe: %s", strerror(errno));
+        return tutti_fail(TUTTI_IO, "child process: pipe: %s", strerror(errno));
     }
     c->report = report[0];
     c->noise = noise[0];
@@ -159,7 +131,7 @@ static tutti_status start(tutti_arena *arena, const tutti_child_job *job, child 
     close(noise[1]);
     if (c->pid < 0) {
         c->pid = 0;
-        return tutti_fail(TUTTI_IO, "discovery: fork: %s", strerror(error));
+        return tutti_fail(TUTTI_IO, "child process: fork: %s", strerror(error));
     }
     fcntl(c->report, F_SETFL, O_NONBLOCK);
     return TUTTI_OK;
@@ -205,7 +177,7 @@ static tutti_status read_report(child *c) {
             const size_t capacity = c->capacity == 0 ? 65536 : 2 * c->capacity;
             char *bytes = capacity > REPORT_MAX ? NULL : realloc(c->bytes, capacity);
             if (bytes == NULL)
-                return tutti_fail_memory(capacity, "a report of discovery");
+                return tutti_fail_memory(capacity, "the report of a child process");
             c->bytes = bytes;
             c->capacity = capacity;
         }
@@ -237,7 +209,7 @@ static tutti_status listen_all(child *children, int32_t count, uint64_t end_ns,
         if (!waiting || now >= end_ns)
             return TUTTI_OK;
         if (poll(fds, n, (int)((end_ns - now) / 1000000 + 1)) < 0 && errno != EINTR)
-            return tutti_fail(TUTTI_IO, "discovery: poll: %s", strerror(errno));
+            return tutti_fail(TUTTI_IO, "child process: poll: %s", strerror(errno));
         for (int32_t i = 0; i < count; i++) {
             read_noise(&children[i]);
             TUTTI_TRY(read_report(&children[i]));
@@ -304,17 +276,21 @@ static tutti_status finish(tutti_arena *arena, tutti_child_job *job, child *c,
     const bool late = !complete && c->report >= 0;
     int status = 0;
     const bool known = end_child(c, &status);
-    job->walk = (tutti_walk){0};
-    const char *content = c->bytes + sizeof(uint64_t) + 1;
+    const char *content = complete ? c->bytes + sizeof(uint64_t) + 1 : NULL;
     const size_t size = complete ? c->size - sizeof(uint64_t) - 1 : 0;
+    job->bytes = NULL;
+    job->size_bytes = 0;
     if (!complete)
         job->problem = describe_death(arena, c, late, deadline_ms, status, known);
     else if (c->bytes[sizeof(uint64_t)] == 'P')
         job->problem = tutti_arena_printf(arena, "%.*s", (int)size, content);
-    else if (tutti_walk_get(arena, content, size, &job->walk))
+    else {
         job->problem = "";
-    else
-        job->problem = "the driver damaged its own description";
+        job->size_bytes = size;
+        job->bytes = tutti_arena_copy(arena, content, size);
+        if (job->bytes == NULL)
+            return TUTTI_OUT_OF_MEMORY;
+    }
     return job->problem == NULL ? TUTTI_OUT_OF_MEMORY : TUTTI_OK;
 }
 
@@ -326,7 +302,7 @@ tutti_status tutti_child_run(tutti_arena *arena, tutti_child_job *jobs, int32_t 
     if (children == NULL || fds == NULL) {
         free(children);
         free(fds);
-        return tutti_fail_memory((size_t)count * sizeof *children, "discovery");
+        return tutti_fail_memory((size_t)count * sizeof *children, "child processes");
     }
     tutti_status status = TUTTI_OK;
     for (int32_t i = 0; i < count; i++)

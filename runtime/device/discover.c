@@ -57,10 +57,39 @@ static tutti_status name_icds(discovery *d, const bool *take, const char **out) 
     return TUTTI_OK;
 }
 
+/* Why a library gives no platform; in the child. */
+static tutti_status explain(const char *library) {
+    if (library == NULL)
+        return tutti_fail(TUTTI_NO_DEVICE, "no platforms");
+    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL) {
+        const char *error = dlerror();
+        return tutti_fail(TUTTI_NO_DEVICE, "library %s cannot be loaded: %s", library,
+                          error == NULL ? "unknown reason" : error);
+    }
+    if (dlsym(handle, "clGetExtensionFunctionAddress") == NULL)
+        return tutti_fail(TUTTI_NO_DEVICE,
+                          "library %s is no OpenCL driver: it has no clGetExtensionFunctionAddress",
+                          library);
+    return tutti_fail(TUTTI_NO_DEVICE, "no platforms: the driver found no hardware of its own, or "
+                                       "the loader refused it");
+}
+
+/* Walks everything; in the child. user is the library's name, or NULL for several. */
+static tutti_status walk_work(void *user, tutti_strbuf *out) {
+    tutti_arena arena = {0}; /* ends with the process */
+    tutti_walk walk;
+    TUTTI_TRY(tutti_walk_here(&arena, true, &walk));
+    if (walk.n_platforms == 0)
+        return explain(user);
+    tutti_walk_put(out, &walk);
+    return TUTTI_OK;
+}
+
 /* Loads several drivers into one child: "" in *problem when they get along. Copies of one library
  * in two drivers, LLVM above all, may abort only then. */
 static tutti_status try_together(discovery *d, const bool *take, const char **problem) {
-    tutti_child_job job = {.library = NULL};
+    tutti_child_job job = {.work = walk_work};
     TUTTI_TRY(name_icds(d, take, &job.vendors));
     *problem = "";
     if (job.vendors == NULL)
@@ -123,7 +152,10 @@ static tutti_status walk_in_children(discovery *d) {
             return TUTTI_OUT_OF_MEMORY;
         all[i] = one[i] = true;
         icd_of[count] = (int32_t)i;
-        jobs[count].library = inv->icds[i].library;
+        jobs[count].work = walk_work;
+        jobs[count].user = tutti_arena_strdup(d->arena, inv->icds[i].library);
+        if (jobs[count].user == NULL)
+            return TUTTI_OUT_OF_MEMORY;
         TUTTI_TRY(name_icds(d, one, &jobs[count].vendors));
         count++;
     }
@@ -131,15 +163,20 @@ static tutti_status walk_in_children(discovery *d) {
     if (count > 1)
         TUTTI_TRY(name_icds(d, all, &together));
     if (together != NULL)
-        jobs[count].vendors = together;
+        jobs[count] = (tutti_child_job){.work = walk_work, .vendors = together};
     TUTTI_TRY(
         tutti_child_run(d->arena, jobs, together != NULL ? count + 1 : count, d->deadline_ms));
 
     int32_t good = 0;
     for (int32_t k = 0; k < count; k++) {
-        inv->icds[icd_of[k]].problem = jobs[k].problem;
-        d->walks[icd_of[k]] = jobs[k].walk;
-        all[icd_of[k]] = jobs[k].problem[0] == '\0';
+        const char **fault = &inv->icds[icd_of[k]].problem;
+        *fault = jobs[k].problem;
+        if (jobs[k].problem[0] == '\0' &&
+            !tutti_walk_get(d->arena, jobs[k].bytes, jobs[k].size_bytes, &d->walks[icd_of[k]])) {
+            *fault = "the driver damaged its own description";
+            d->walks[icd_of[k]] = (tutti_walk){0};
+        }
+        all[icd_of[k]] = (*fault)[0] == '\0';
         good += all[icd_of[k]];
     }
     const char *problem = together != NULL ? jobs[count].problem : "";

@@ -51,9 +51,20 @@ static tutti_status start_device(tutti_device *device, const tutti_profile_devic
     return TUTTI_OK;
 }
 
+/* Room for more devices; those before may move. */
+static tutti_status make_room(opening *o, size_t more) {
+    const size_t size = sizeof *o->all + ((size_t)o->count + more) * sizeof o->all->devices[0];
+    opened *grown = realloc(o->all, size);
+    if (grown == NULL)
+        return tutti_fail_memory(size, "devices");
+    o->all = grown;
+    return TUTTI_OK;
+}
+
 static tutti_device *next_device(opening *o, const tutti_profile_device *entry,
                                  cl_platform_id platform, cl_device_id id) {
-    tutti_device *device = &o->all->devices[o->count];
+    /* Counted from now on: the caller closes it whatever follows. */
+    tutti_device *device = &o->all->devices[o->count++];
     *device =
         (tutti_device){.platform = platform,
                        .id = id,
@@ -82,33 +93,28 @@ static bool device_partitions(cl_device_id id, cl_device_partition_property want
 
 /* The properties for clCreateSubDevices: by counts, or equally where that comes to the same. */
 static tutti_status partition_properties(const tutti_device_info *info, cl_device_id id,
-                                         const tutti_profile_device *entry,
+                                         const uint32_t *units, int32_t count,
                                          cl_device_partition_property *out) {
     uint64_t sum = 0;
     bool equal = true;
-    for (int32_t i = 0; i < entry->n_partitions; i++) {
-        sum += entry->partitions[i];
-        equal = equal && entry->partitions[i] == entry->partitions[0];
-        if (entry->partitions[i] == 0)
+    for (int32_t i = 0; i < count; i++) {
+        sum += units[i];
+        equal = equal && units[i] == units[0];
+        if (units[i] == 0)
             return tutti_fail(TUTTI_INVALID_ARGUMENT,
                               "%s (%s): a sub-device of 0 compute units is asked for", info->id,
                               info->name);
     }
-    if (sum > info->compute_units)
-        return tutti_fail(TUTTI_UNSUPPORTED,
-                          "%s (%s): sub-devices of %llu compute units together are asked for, it "
-                          "has %u",
-                          info->id, info->name, (unsigned long long)sum, info->compute_units);
     int32_t n = 0;
     if (device_partitions(id, CL_DEVICE_PARTITION_BY_COUNTS)) {
         out[n++] = CL_DEVICE_PARTITION_BY_COUNTS;
-        for (int32_t i = 0; i < entry->n_partitions; i++)
-            out[n++] = (cl_device_partition_property)entry->partitions[i];
+        for (int32_t i = 0; i < count; i++)
+            out[n++] = (cl_device_partition_property)units[i];
         out[n++] = CL_DEVICE_PARTITION_BY_COUNTS_LIST_END;
     } else if (equal && sum == info->compute_units &&
                device_partitions(id, CL_DEVICE_PARTITION_EQUALLY)) {
         out[n++] = CL_DEVICE_PARTITION_EQUALLY;
-        out[n++] = (cl_device_partition_property)entry->partitions[0];
+        out[n++] = (cl_device_partition_property)units[0];
     } else {
         return tutti_fail(TUTTI_UNSUPPORTED,
                           "%s (%s): its driver cannot split it into sub-devices of these sizes",
@@ -118,16 +124,33 @@ static tutti_status partition_properties(const tutti_device_info *info, cl_devic
     return TUTTI_OK;
 }
 
+static tutti_status open_sub_device(opening *o, const tutti_device_info *info,
+                                    const tutti_profile_device *entry, tutti_device *device,
+                                    int32_t number, int32_t count) {
+    tutti_arena *arena = &o->all->arena;
+    TUTTI_TRY(tutti_describe_device(arena, device->platform, device->id, &device->info));
+    device->info.platform = info->platform;
+    device->info.index = info->index;
+    device->info.id = tutti_arena_printf(arena, "%s/%d", info->id, number);
+    if (device->info.id == NULL)
+        return TUTTI_OUT_OF_MEMORY;
+    device->quirks = tutti_quirks_find(&device->info);
+    /* The parts draw from one memory. */
+    device->memory_limit_bytes = limit_of(entry, device->info.memory_bytes / (uint64_t)count);
+    return start_device(device, entry);
+}
+
 static tutti_status open_sub_devices(opening *o, const tutti_device_info *info,
                                      const tutti_profile_device *entry, cl_platform_id platform,
-                                     cl_device_id parent) {
-    const size_t n = (size_t)entry->n_partitions;
-    tutti_arena *arena = &o->all->arena;
-    cl_device_partition_property *properties = tutti_arena_array(arena, n + 3, sizeof *properties);
-    cl_device_id *ids = tutti_arena_array(arena, n, sizeof(cl_device_id));
+                                     cl_device_id parent, const uint32_t *units, int32_t count) {
+    const size_t n = (size_t)count;
+    cl_device_partition_property *properties =
+        tutti_arena_array(&o->all->arena, n + 3, sizeof *properties);
+    cl_device_id *ids = tutti_arena_array(&o->all->arena, n, sizeof(cl_device_id));
     if (properties == NULL || ids == NULL)
         return TUTTI_OUT_OF_MEMORY;
-    TUTTI_TRY(partition_properties(info, parent, entry, properties));
+    TUTTI_TRY(partition_properties(info, parent, units, count, properties));
+    TUTTI_TRY(make_room(o, n));
     cl_uint made = 0;
     const cl_int code = clCreateSubDevices(parent, properties, (cl_uint)n, ids, &made);
     if (code != CL_SUCCESS || made != n) {
@@ -135,27 +158,12 @@ static tutti_status open_sub_devices(opening *o, const tutti_device_info *info,
         return tutti_cl_fail(code != CL_SUCCESS ? code : CL_DEVICE_PARTITION_FAILED,
                              "clCreateSubDevices", &whole);
     }
-    tutti_status status = TUTTI_OK;
-    for (size_t i = 0; i < n; i++) {
-        tutti_device *device = next_device(o, entry, platform, ids[i]);
-        o->count++; /* released by the caller whatever follows */
-        device->is_sub_device = true;
-        if (status != TUTTI_OK)
-            continue;
-        status = tutti_describe_device(arena, platform, ids[i], &device->info);
-        device->info.id = tutti_arena_printf(arena, "%s/%zu", info->id, i);
-        if (status == TUTTI_OK && device->info.id == NULL)
-            status = TUTTI_OUT_OF_MEMORY;
-        if (status != TUTTI_OK)
-            continue;
-        device->info.platform = info->platform;
-        device->info.index = info->index;
-        device->quirks = tutti_quirks_find(&device->info);
-        /* The parts draw from one memory. */
-        device->memory_limit_bytes = limit_of(entry, device->info.memory_bytes / n);
-        status = start_device(device, entry);
-    }
-    return status;
+    const int32_t first = o->count;
+    for (size_t i = 0; i < n; i++)
+        next_device(o, entry, platform, ids[i])->is_sub_device = true;
+    for (int32_t i = 0; i < count; i++)
+        TUTTI_TRY(open_sub_device(o, info, entry, &o->all->devices[first + i], i, count));
+    return TUTTI_OK;
 }
 
 static tutti_status open_selection(opening *o, const tutti_selection *selection) {
@@ -163,13 +171,17 @@ static tutti_status open_selection(opening *o, const tutti_selection *selection)
     const tutti_profile_device *entry = selection->entry;
     cl_platform_id platform;
     cl_device_id id;
+    uint32_t *units;
+    int32_t count;
     TUTTI_TRY(tutti_loader_find(o->inventory, selection->device, &platform, &id));
-    const bool whole = entry->n_partitions == 0 ||
-                       (entry->n_partitions == 1 && entry->partitions[0] == info->compute_units);
-    if (!whole)
-        return open_sub_devices(o, info, entry, platform, id);
+    TUTTI_TRY(tutti_profile_partition(entry, info, &units, &count));
+    if (units != NULL) {
+        const tutti_status status = open_sub_devices(o, info, entry, platform, id, units, count);
+        free(units);
+        return status;
+    }
+    TUTTI_TRY(make_room(o, 1));
     tutti_device *device = next_device(o, entry, platform, id);
-    o->count++;
     device->info = *info;
     device->quirks = tutti_quirks_find(info);
     device->memory_limit_bytes = limit_of(entry, info->memory_bytes);
@@ -199,16 +211,11 @@ tutti_status tutti_devices_open_selected(const tutti_profile *profile,
                                          tutti_device **out, int32_t *out_count) {
     *out = NULL;
     *out_count = 0;
-    size_t most = 0;
-    for (int32_t i = 0; i < n_selections; i++) {
-        const int32_t parts = selections[i].entry->n_partitions;
-        most += parts > 1 ? (size_t)parts : 1;
-    }
     opening o = {.profile = profile,
                  .inventory = (const tutti_inventory_full *)inventory,
-                 .all = calloc(1, sizeof *o.all + most * sizeof o.all->devices[0])};
+                 .all = calloc(1, sizeof *o.all)};
     if (o.all == NULL)
-        return tutti_fail_memory(most * sizeof o.all->devices[0], "devices");
+        return tutti_fail_memory(sizeof *o.all, "devices");
     tutti_status status = tutti_loader_start(o.inventory);
     if (status == TUTTI_OK)
         status = open_all(&o, selections, n_selections);

@@ -194,6 +194,16 @@ static void part_of_a_cpu_is_one_sub_device(void **state) {
     OK(tutti_devices_open_selected(&profile, inventory, &selection, 1, &devices, &count));
     assert_false(devices[0].is_sub_device);
     tutti_devices_close(devices, count);
+    entry = (tutti_profile_device){.equal_parts = 2};
+    OK(tutti_devices_open_selected(&profile, inventory, &selection, 1, &devices, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(devices[0].info.compute_units, devices[1].info.compute_units);
+    tutti_devices_close(devices, count);
+    entry = (tutti_profile_device){.use_compute_units = 1};
+    OK(tutti_devices_open_selected(&profile, inventory, &selection, 1, &devices, &count));
+    assert_int_equal(count, 1);
+    assert_true(devices[0].is_sub_device);
+    tutti_devices_close(devices, count);
     tutti_devices_close(NULL, 0);
 }
 
