@@ -1,0 +1,36 @@
+/* What the passes of tutti_program_make hand on: select, split, fuse. */
+#ifndef TUTTI_GRAPH_PASSES_H
+#define TUTTI_GRAPH_PASSES_H
+
+#include "graph/program.h"
+
+typedef struct tutti_passes {
+    const tutti_graph *graph;
+    tutti_mode mode;
+    tutti_arena *arena;   /* of the program */
+    tutti_arena *scratch; /* freed after the last pass */
+    /* select */
+    bool *selected; /* by node */
+    bool *alias;    /* by node: runs nothing */
+    bool *fetched;  /* by tensor */
+    tutti_tensor *fetches;
+    int32_t n_fetches;
+    /* split, then fuse */
+    tutti_item *items;
+    int32_t n_items;
+} tutti_passes;
+
+TUTTI_MUST_USE tutti_status tutti_pass_select(tutti_passes *passes);
+TUTTI_MUST_USE tutti_status tutti_pass_split(tutti_passes *passes);
+TUTTI_MUST_USE tutti_status tutti_pass_fuse(tutti_passes *passes);
+
+/* True for a parameter, or a state that a node of the step reads in some mode: every device has it.
+ */
+bool tutti_graph_is_shared(const tutti_graph *graph, tutti_tensor tensor);
+
+/* Inputs of a node that this mode reads: an alias reads the first only. */
+static inline int32_t tutti_pass_inputs(const tutti_passes *passes, int32_t node) {
+    return passes->alias[node] ? 1 : passes->graph->nodes[node].n_in;
+}
+
+#endif
