@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Checks everything that CI checks: installs the test packages, format, layers, warnings under gcc and clang, then all tests, built with
+# AddressSanitizer and UndefinedBehaviorSanitizer.
+#   tools/check.sh [options for ctest]
+# TUTTI_SKIP_PACKAGES=1 leaves the installation of packages to you.
+set -eu
+cd "$(dirname "$0")/.."
+. tools/packages.sh
+
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+    sed -n '2,5s/^# \{0,1\}//p' "$0"
+    exit 0
+fi
+if [ "${TUTTI_SKIP_PACKAGES:-0}" != 1 ]; then
+    # shellcheck disable=SC2086
+    install_packages $TUTTI_DEBIAN_BUILD $TUTTI_DEBIAN_RUN $TUTTI_DEBIAN_TEST
+fi
+jobs=$(nproc)
+
+echo "== Format"
+find include runtime samples tests tools -name '*.[ch]' -print0 |
+    xargs -0 clang-format-14 --dry-run --Werror
+echo "format: good"
+
+echo "== Layers"
+tools/check_layers.sh
+
+echo "== Warnings (clang)"
+cmake -S . -B build-clang -DCMAKE_C_COMPILER=clang -DTUTTI_WERROR=ON -DTUTTI_TESTS=OFF \
+    -DCMAKE_BUILD_TYPE=Debug >/dev/null
+cmake --build build-clang -j "$jobs" | grep -vE '^\[|^\s*$' || true
+cmake --build build-clang >/dev/null
+echo "clang: good"
+
+echo "== Build with sanitizers (gcc, warnings are errors)"
+cmake -S . -B build-check -DTUTTI_WERROR=ON -DTUTTI_TESTS=ON -DTUTTI_SANITIZE=address,undefined \
+    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG="-O1 -g1" >/dev/null
+cmake --build build-check -j "$jobs" | grep -E 'warning|error|\*\*\*' || true
+cmake --build build-check >/dev/null
+echo "gcc: good"
+
+echo "== Tests"
+ctest --test-dir build-check --output-on-failure -j "$jobs" "$@"
