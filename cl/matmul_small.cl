@@ -1,0 +1,34 @@
+/* Matrix product, one output per work-item: C[M][N] = op(A) op(B), row-major and dense.
+ *
+ * A is [M][K], or [K][M] with TRANS_A; B is [K][N], or [N][K] with TRANS_B. Any M, N >= 1, K >= 0.
+ * Global size M * N or more. For products too small to repay tiles.
+ */
+#ifndef TRANS_A
+#define TRANS_A 0
+#endif
+#ifndef TRANS_B
+#define TRANS_B 0
+#endif
+
+__kernel void matmul_small(__global const float *restrict a, __global const float *restrict b,
+                           __global float *restrict c, int M, int N, int K) {
+    const int index = (int)get_global_id(0);
+    if (index >= M * N)
+        return;
+    const int m = index / N, n = index - m * N;
+    __global const float *x = a + (TRANS_A ? m : m * K);
+    __global const float *y = b + (TRANS_B ? n * K : n);
+    const int step_x = TRANS_A ? M : 1, step_y = TRANS_B ? 1 : N;
+    /* Four sums: shorter dependency chains and smaller rounding errors. */
+    float s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
+    int k = 0;
+    for (; k + 4 <= K; k += 4) {
+        s0 = fma(x[(k + 0) * step_x], y[(k + 0) * step_y], s0);
+        s1 = fma(x[(k + 1) * step_x], y[(k + 1) * step_y], s1);
+        s2 = fma(x[(k + 2) * step_x], y[(k + 2) * step_y], s2);
+        s3 = fma(x[(k + 3) * step_x], y[(k + 3) * step_y], s3);
+    }
+    for (; k < K; k++)
+        s0 = fma(x[k * step_x], y[k * step_y], s0);
+    c[index] = (s0 + s1) + (s2 + s3);
+}

@@ -1,0 +1,337 @@
+/* C = op(A) op(B). Candidates: a CPU-shaped kernel, a GPU-shaped one (also with K split), one
+ * output per work-item, and CLBlast. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "graph/graph.h"
+#include "op/elementwise.h"
+
+typedef struct tutti_matmul_attr {
+    uint32_t trans_a, trans_b;
+} tutti_matmul_attr;
+
+/* What a batch is taken for where its size matters but is not known yet. */
+#define TYPICAL_BATCH 128
+
+typedef struct matmul {
+    tutti_extent m, n, k;
+    bool trans_a, trans_b;
+} matmul;
+
+static matmul view(const tutti_node_info *node) {
+    const tutti_matmul_attr *attr = node->attr;
+    const tutti_shape *a = &node->in_type[0].shape, *b = &node->in_type[1].shape;
+    return (matmul){.m = tutti_extent_dim(a, attr->trans_a ? 1 : 0),
+                    .n = tutti_extent_dim(b, attr->trans_b ? 0 : 1),
+                    .k = tutti_extent_dim(a, attr->trans_a ? 0 : 1),
+                    .trans_a = attr->trans_a != 0,
+                    .trans_b = attr->trans_b != 0};
+}
+
+tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool trans_a,
+                          bool trans_b) {
+    const tutti_matmul_attr attr = {trans_a, trans_b};
+    return tutti_op_apply1(g, &tutti_op_matmul, (tutti_tensor[]){a, b}, 2, &attr, sizeof attr);
+}
+
+static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
+    const tutti_matmul_attr *attr = node->attr;
+    const tutti_shape *a = &node->in_type[0].shape, *b = &node->in_type[1].shape;
+    char text_a[TUTTI_SHAPE_TEXT], text_b[TUTTI_SHAPE_TEXT];
+    tutti_shape_text(a, text_a);
+    tutti_shape_text(b, text_b);
+    const char *mark_a = attr->trans_a ? " transposed" : "",
+               *mark_b = attr->trans_b ? " transposed" : "";
+    for (int32_t i = 0; i < 2; i++)
+        if (node->in_type[i].dtype != TUTTI_F32)
+            return tutti_op_fail(node, TUTTI_SHAPE, "%s is %s, expected f32",
+                                 i == 0 ? "lhs" : "rhs", tutti_dtype_name(node->in_type[i].dtype));
+    if (a->rank != 2 || b->rank != 2)
+        return tutti_op_fail(node, TUTTI_SHAPE, "lhs is %s, rhs is %s: expected two matrices",
+                             text_a, text_b);
+    const bool m_batched = a->batched && !attr->trans_a;
+    const bool k_batched_a = a->batched && attr->trans_a;
+    const bool k_batched_b = b->batched && !attr->trans_b;
+    if (b->batched && attr->trans_b)
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "lhs is %s%s, rhs is %s%s: the batch cannot be the last extent of the "
+                             "result",
+                             text_a, mark_a, text_b, mark_b);
+    const int64_t k_a = a->dim[attr->trans_a ? 0 : 1], k_b = b->dim[attr->trans_b ? 1 : 0];
+    if (k_batched_a != k_batched_b)
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "lhs is %s%s, rhs is %s%s: only one of the inner sizes is the batch",
+                             text_a, mark_a, text_b, mark_b);
+    if (k_a != k_b)
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "lhs is %s%s, rhs is %s%s: inner sizes %" PRId64 " and %" PRId64
+                             " differ",
+                             text_a, mark_a, text_b, mark_b, k_a, k_b);
+    out->type =
+        (tutti_type){TUTTI_F32,
+                     {.rank = 2,
+                      .batched = m_batched,
+                      .dim = {a->dim[attr->trans_a ? 1 : 0], b->dim[attr->trans_b ? 0 : 1]}}};
+    out->batch_sum = k_batched_a;
+    return TUTTI_OK;
+}
+
+static tutti_cost cost(const tutti_node_info *node, int64_t n) {
+    const matmul p = view(node);
+    const double rows = (double)tutti_extent_value(p.m, n);
+    const double columns = (double)tutti_extent_value(p.n, n);
+    const double inner = (double)tutti_extent_value(p.k, n);
+    return (tutti_cost){.flops = 2 * rows * columns * inner,
+                        .bytes = 4 * (rows * inner + inner * columns + rows * columns)};
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch,
+                         const matmul *p) {
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_launch_i32(out, launch, p->m);
+    tutti_launch_i32(out, launch, p->n);
+    tutti_launch_i32(out, launch, p->k);
+}
+
+/* False when local memory is too small. */
+static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
+                      tutti_lowering *out, const matmul *p) {
+    /* 24 accumulators, two of B and one of A fit 32 registers of 16 floats; with narrower vectors
+     * (16 registers of 8, or 32 of 4) fewer rows of one float16 do. */
+    const bool wide = device->width_float >= 16;
+    const int nv = wide && p->n.base > 16 ? 2 : 1;
+    const int mr = wide ? 12 : 4;
+    int64_t kc = 256;
+    while (kc >= 32 && 4 * (kc * 16 * nv + mr * (kc + 16)) > (int64_t)device->local_memory_bytes)
+        kc /= 2;
+    if (kc < 32)
+        return false;
+    /* Row tiles per work-group: many, since each packs its B panel again, but so few that every
+     * compute unit finds several work-groups. */
+    const int64_t tiles = ceil_div(tutti_extent_value(p->m, TYPICAL_BATCH), mr);
+    const int64_t panels = ceil_div(p->n.base, 16 * nv);
+    const int64_t wanted = ceil_div(8 * (int64_t)device->compute_units, panels);
+    const int64_t per_group = ceil_div(tiles, wanted < tiles ? wanted : tiles);
+
+    tutti_candidate *candidate = tutti_lowering_candidate(out, nv == 2 ? "cpu32" : "cpu16");
+    tutti_launch *launch =
+        tutti_candidate_launch(out, candidate, "matmul_cpu.cl", "matmul_cpu",
+                               "-DMR=%d -DNV=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", mr, nv, (int)kc,
+                               p->trans_a, p->trans_b);
+    add_operands(node, out, launch, p);
+    tutti_launch_i32(out, launch, tutti_extent_const(per_group));
+    tutti_launch_range(launch, p->m, mr * per_group, 1);
+    tutti_launch_range(launch, p->n, 16 * nv, 1);
+    return true;
+}
+
+/* square x square outputs per work-group of 16 x 16. */
+static void lower_tile(const tutti_node_info *node, const tutti_device_info *device,
+                       tutti_lowering *out, const matmul *p, int square, int64_t splits) {
+    const int per_item = square / 16, bk = 16;
+    if (device->max_work_group < 256 ||
+        device->local_memory_bytes < (uint64_t)(4 * bk * (2 * square + 2)))
+        return;
+    char name[32];
+    snprintf(name, sizeof name, splits == 1 ? "tile%d" : "tile%d_split%d", square, (int)splits);
+    tutti_candidate *candidate = tutti_lowering_candidate(out, name);
+    uint32_t scratch = 0;
+    const tutti_extent count = tutti_extent_count(&node->out_type[0].shape);
+    if (splits > 1)
+        scratch = tutti_candidate_scratch(
+            out, candidate, (tutti_extent){4 * splits * count.base, 4 * splits * count.per_sample});
+    char options[128];
+    snprintf(options, sizeof options,
+             "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d -DTRANS_A=%d -DTRANS_B=%d", square, square,
+             bk, per_item, per_item, p->trans_a, p->trans_b);
+    tutti_launch *launch =
+        tutti_candidate_launch(out, candidate, "matmul.cl", "matmul_tile", "%s", options);
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    if (splits > 1)
+        tutti_launch_scratch(out, launch, scratch);
+    else
+        tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_launch_i32(out, launch, p->m);
+    tutti_launch_i32(out, launch, p->n);
+    tutti_launch_i32(out, launch, p->k);
+    tutti_launch_i32(out, launch, tutti_extent_const(splits));
+    tutti_launch_range(launch, p->n, per_item, 16);
+    tutti_launch_range(launch, p->m, per_item, 16);
+    tutti_launch_range(launch, tutti_extent_const(splits), 1, 1);
+    if (splits == 1)
+        return;
+    launch = tutti_candidate_launch(out, candidate, "matmul.cl", "matmul_join", "%s", options);
+    tutti_launch_scratch(out, launch, scratch);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_launch_i32(out, launch, count);
+    tutti_launch_i32(out, launch, tutti_extent_const(splits));
+    tutti_launch_range(launch, count, 1, 64);
+}
+
+static void lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
+                      tutti_lowering *out, const matmul *p) {
+    const int64_t m = tutti_extent_value(p->m, TYPICAL_BATCH), n = p->n.base;
+    const int64_t k = tutti_extent_value(p->k, TYPICAL_BATCH);
+    const int64_t units = device->compute_units;
+    const bool large = m >= 128 && n >= 128;
+    const bool large_fills = large && ceil_div(m, 128) * ceil_div(n, 128) >= units;
+    if (large_fills)
+        lower_tile(node, device, out, p, 128, 1);
+    /* Few outputs and a long K: parts of K keep the other compute units busy. */
+    const int64_t groups = ceil_div(m, 64) * ceil_div(n, 64);
+    int64_t splits = groups < units ? ceil_div(units, groups) : 1;
+    splits = splits > 8 ? 8 : splits;
+    if (splits > 1 && k >= 512)
+        lower_tile(node, device, out, p, 64, splits);
+    lower_tile(node, device, out, p, 64, 1);
+    if (large && !large_fills)
+        lower_tile(node, device, out, p, 128, 1);
+}
+
+static void lower_small(const tutti_node_info *node, tutti_lowering *out, const matmul *p) {
+    tutti_candidate *candidate = tutti_lowering_candidate(out, "small");
+    tutti_launch *launch =
+        tutti_candidate_launch(out, candidate, "matmul_small.cl", "matmul_small",
+                               "-DTRANS_A=%d -DTRANS_B=%d", p->trans_a, p->trans_b);
+    add_operands(node, out, launch, p);
+    tutti_launch_range(launch, tutti_extent_count(&node->out_type[0].shape), 1, 64);
+}
+
+static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
+                          tutti_lowering *out) {
+    const matmul p = view(node);
+    const double work = (double)tutti_extent_value(p.m, TYPICAL_BATCH) * (double)p.n.base *
+                        (double)tutti_extent_value(p.k, TYPICAL_BATCH);
+    const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
+    const bool tiny = work <= (is_cpu ? 2e3 : 64 * 64 * 64);
+    if (tiny)
+        lower_small(node, out, &p);
+    const bool lowered_cpu = is_cpu && lower_cpu(node, device, out, &p);
+    if (!is_cpu)
+        lower_gpu(node, device, out, &p);
+    /* On a CPU device only small products have a chance; elsewhere it is the one kernel that needs
+     * neither local memory nor large work-groups. */
+    if (!tiny && (!lowered_cpu || work <= 1 << 20))
+        lower_small(node, out, &p);
+    if (!tiny) {
+        tutti_launch *launch =
+            tutti_candidate_routine(out, tutti_lowering_candidate(out, "clblast"), "clblast_sgemm");
+        add_operands(node, out, launch, &p);
+        tutti_launch_i32(out, launch, tutti_extent_const(p.trans_a));
+        tutti_launch_i32(out, launch, tutti_extent_const(p.trans_b));
+    }
+    return tutti_lowering_status(out);
+}
+
+static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
+                         const bool *want, tutti_tensor *din) {
+    const tutti_matmul_attr *attr = node->attr;
+    const tutti_tensor a = node->in[0], b = node->in[1], d = dout[0];
+    if (want[0])
+        din[0] = attr->trans_a ? tutti_matmul(graph, b, d, attr->trans_b, true)
+                               : tutti_matmul(graph, d, b, false, !attr->trans_b);
+    if (want[1])
+        din[1] = attr->trans_b ? tutti_matmul(graph, d, a, true, attr->trans_a)
+                               : tutti_matmul(graph, a, d, !attr->trans_a, false);
+    return tutti_graph_status(graph);
+}
+
+static void ref(const tutti_ref_call *call) {
+    const matmul p = view(call->node);
+    const int64_t rows = tutti_extent_value(p.m, call->run->n);
+    const int64_t columns = tutti_extent_value(p.n, call->run->n);
+    const int64_t inner = tutti_extent_value(p.k, call->run->n);
+    const float *a = call->in[0], *b = call->in[1];
+    float *c = call->out[0];
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            double sum = 0;
+            for (int64_t k = 0; k < inner; k++)
+                sum += (double)a[p.trans_a ? k * rows + i : i * inner + k] *
+                       (double)b[p.trans_b ? j * inner + k : k * columns + j];
+            c[i * columns + j] = (float)sum;
+        }
+}
+
+static const tutti_matmul_attr nn = {0, 0}, nt = {0, 1}, tn = {1, 0}, tt = {1, 1};
+#define CASE(text, count, tag, a0, a1, b0, b1)                                                     \
+    {                                                                                              \
+        .label = text, .n = count, .n_in = 2,                                                      \
+        .in = {{.rank = 2, .dim = {a0, a1}}, {.rank = 2, .dim = {b0, b1}}}, .attr = &(tag)         \
+    }
+static const tutti_op_example examples[] = {
+    CASE("one number", 0, nn, 1, 1, 1, 1),
+    CASE("row times column", 0, nn, 1, 19, 19, 1),
+    CASE("column times row", 0, nn, 17, 1, 1, 33),
+    CASE("primes", 0, nn, 7, 13, 13, 5),
+    CASE("primes NT", 0, nt, 7, 13, 5, 13),
+    CASE("primes TN", 0, tn, 13, 7, 13, 5),
+    CASE("primes TT", 0, tt, 13, 7, 5, 13),
+    CASE("whole tiles", 0, nn, 48, 64, 64, 64),
+    CASE("over the tiles", 0, nn, 67, 71, 71, 69),
+    CASE("over the tiles NT", 0, nt, 67, 71, 69, 71),
+    CASE("over the tiles TN", 0, tn, 71, 67, 71, 69),
+    CASE("over the tiles TT", 0, tt, 71, 67, 69, 71),
+    CASE("long inner", 0, nn, 5, 1031, 1031, 18),
+    CASE("long inner NT", 0, nt, 13, 777, 33, 777),
+    CASE("long inner TN", 0, tn, 530, 14, 530, 35),
+    CASE("long inner TT", 0, tt, 530, 14, 35, 530),
+    CASE("large", 0, nn, 131, 40, 40, 145),
+    CASE("batched rows", 37, nn, TUTTI_BATCH, 64, 64, 10),
+    CASE("batched rows NT", 33, nt, TUTTI_BATCH, 64, 32, 64),
+    CASE("summed batch", 37, tn, TUTTI_BATCH, 11, TUTTI_BATCH, 35),
+    {.label = "inner sizes",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {128, 64}}, {.rank = 2, .dim = {32, 10}}},
+     .attr = &nn,
+     .refused = "matmul: lhs is 128x64, rhs is 32x10: inner sizes 64 and 32 differ"},
+    {.label = "inner sizes TN",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {8, 4}}, {.rank = 2, .dim = {4, 8}}},
+     .attr = &tn,
+     .refused = "matmul: lhs is 8x4 transposed, rhs is 4x8: inner sizes 8 and 4 differ"},
+    {.label = "vector",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {8, 4}}, {.rank = 1, .dim = {4}}},
+     .attr = &nn,
+     .refused = "matmul: lhs is 8x4, rhs is 4: expected two matrices"},
+    {.label = "batched columns",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {8, 4}}, {.rank = 2, .dim = {TUTTI_BATCH, 4}}},
+     .attr = &nt,
+     .refused = "matmul: lhs is 8x4, rhs is Nx4 transposed: the batch cannot be the last extent"},
+    {.label = "half a batch",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {8, 4}}, {.rank = 2, .dim = {TUTTI_BATCH, 4}}},
+     .attr = &nn,
+     .refused = "matmul: lhs is 8x4, rhs is Nx4: only one of the inner sizes is the batch"},
+    {.label = "labels",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {8, 4}},
+            {.dtype = TUTTI_I32, .rank = 2, .dim = {4, 2}, .lo = 0, .hi = 3}},
+     .attr = &nn,
+     .refused = "matmul: rhs is i32, expected f32"},
+};
+
+const tutti_op tutti_op_matmul = {
+    .name = "matmul",
+    .summary = "matrix product, either operand transposed or not",
+    .n_in_min = 2,
+    .n_in_max = 2,
+    .n_out = 1,
+    .attr_size = sizeof(tutti_matmul_attr),
+    .infer = infer,
+    .cost = cost,
+    .lower = lower,
+    .grad = grad,
+    .ref = ref,
+    .examples = examples,
+    .n_examples = TUTTI_COUNT(examples),
+};
