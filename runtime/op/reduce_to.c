@@ -1,5 +1,4 @@
 /* Undoing a broadcast, for gradients. */
-#include "base/status.h"
 #include "op/elementwise.h"
 
 tutti_tensor tutti_reduce_to(tutti_graph *graph, tutti_tensor x, const tutti_shape *shape) {
@@ -13,9 +12,5 @@ tutti_tensor tutti_reduce_to(tutti_graph *graph, tutti_tensor x, const tutti_sha
         if (d < extra || was_batch || from.dim[d] != shape->dim[d - extra])
             axes[n_axes++] = d;
     }
-    if (n_axes > 0)
-        return tutti_graph_reject(
-            graph, tutti_fail(TUTTI_UNSUPPORTED, "gradient of a broadcast over axis %d needs sum",
-                              (int)axes[0]));
-    return tutti_reshape_to(graph, x, shape);
+    return tutti_reshape_to(graph, tutti_sum(graph, x, n_axes, axes, true), shape);
 }
