@@ -327,7 +327,9 @@ static tutti_status name_devices(tutti_inventory_full *inv, tutti_device_info *d
         devices[i].unusable = tutti_arena_printf(
             &inv->arena, "the same hardware as %s of platform %s",
             first->id[0] != '\0' ? first->id : first->name, first->platform_name);
-        if (devices[i].unusable == NULL)
+        /* A profile may still name it by platform. */
+        devices[i].id = tutti_arena_printf(&inv->arena, "%s@%d", first->id, devices[i].platform);
+        if (devices[i].unusable == NULL || devices[i].id == NULL)
             return TUTTI_OUT_OF_MEMORY;
     }
     return TUTTI_OK;
