@@ -5,7 +5,7 @@
 # TUTTI_SKIP_PACKAGES=1 leaves the installation of packages to you.
 set -eu
 cd "$(dirname "$0")/.."
-. tools/packages.sh
+. tools/setup.sh
 
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
     sed -n '2,5s/^# \{0,1\}//p' "$0"
@@ -39,5 +39,6 @@ cmake --build build-check -j "$jobs" | grep -E 'warning|error|\*\*\*' || true
 cmake --build build-check >/dev/null
 echo "gcc: good"
 
+describe_machine
 echo "== Tests"
 ctest --test-dir build-check --output-on-failure -j "$jobs" "$@"

@@ -5,7 +5,7 @@
 # TUTTI_SKIP_PACKAGES=1 leaves the installation of packages to you.
 set -eu
 cd "$(dirname "$0")/.."
-. tools/packages.sh
+. tools/setup.sh
 
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
     sed -n '2,5s/^# \{0,1\}//p' "$0"
@@ -21,6 +21,7 @@ cmake -S . -B build -DTUTTI_TESTS="${TUTTI_TESTS:-OFF}" >build.log 2>&1 || { cat
 cmake --build build -j "$(nproc)" >>build.log 2>&1 || { tail -n 40 build.log >&2; exit 1; }
 mv build.log build/build.log
 
+describe_machine
 echo "== OpenCL devices"
 build/bin/tutti-probe
 
