@@ -142,11 +142,11 @@ static tutti_status check_shape(const tutti_bound_launch *bound) {
     return TUTTI_OK;
 }
 
-static tutti_status bind_kernel(tutti_bound_launch *bound, tutti_kernels *kernels,
+static tutti_status bind_kernel(tutti_bound_launch *bound, tutti_kernels *kernels, bool trial,
                                 tutti_resolve resolve, void *user) {
     const tutti_launch *launch = bound->launch;
     tutti_unit *unit;
-    TUTTI_TRY(tutti_unit_find(kernels, launch, &unit));
+    TUTTI_TRY(tutti_unit_find(kernels, launch, trial, &unit));
     TUTTI_TRY(tutti_unit_kernel(kernels, unit, launch->entry, &bound->kernel));
     TUTTI_TRY(check_shape(bound));
     for (int32_t i = 0; i < launch->n_args; i++) {
@@ -182,9 +182,8 @@ static tutti_status bind_routine(tutti_bound_launch *bound, tutti_resolve resolv
     return TUTTI_OK;
 }
 
-tutti_status tutti_bound_launch_make(tutti_kernels *kernels, const tutti_launch *launch,
-                                     const void *attr, tutti_resolve resolve, void *user,
-                                     tutti_bound_launch **out) {
+static tutti_status bind(tutti_kernels *kernels, const tutti_launch *launch, const void *attr,
+                         bool trial, tutti_resolve resolve, void *user, tutti_bound_launch **out) {
     tutti_bound_launch *bound = calloc(1, sizeof *bound);
     if (bound == NULL)
         return tutti_fail_memory(sizeof *bound, "a launch");
@@ -198,13 +197,25 @@ tutti_status tutti_bound_launch_make(tutti_kernels *kernels, const tutti_launch 
                               : tutti_fail_memory((size_t)launch->n_args, "a launch");
     if (status == TUTTI_OK)
         status = launch->routine != NULL ? bind_routine(bound, resolve, user)
-                                         : bind_kernel(bound, kernels, resolve, user);
+                                         : bind_kernel(bound, kernels, trial, resolve, user);
     if (status != TUTTI_OK) {
         tutti_bound_launch_free(bound);
         return status;
     }
     *out = bound;
     return TUTTI_OK;
+}
+
+tutti_status tutti_bound_launch_make(tutti_kernels *kernels, const tutti_launch *launch,
+                                     const void *attr, tutti_resolve resolve, void *user,
+                                     tutti_bound_launch **out) {
+    return bind(kernels, launch, attr, false, resolve, user, out);
+}
+
+tutti_status tutti_bound_launch_make_trial(tutti_kernels *kernels, const tutti_launch *launch,
+                                           const void *attr, tutti_resolve resolve, void *user,
+                                           tutti_bound_launch **out) {
+    return bind(kernels, launch, attr, true, resolve, user, out);
 }
 
 void tutti_bound_launch_free(tutti_bound_launch *bound) {

@@ -1,9 +1,15 @@
 /* The insides of tutti_kernels: units (one per source and options), and the programs that hold
- * them. */
+ * them.
+ *
+ *   units.c     what is wanted, found again by digest
+ *   programs.c  a program from our cache, the driver's, or its compiler
+ *   build.c     all that is wanted, merged where that pays
+ */
 #ifndef TUTTI_KERNEL_PROGRAMS_H
 #define TUTTI_KERNEL_PROGRAMS_H
 
 #include "base/hash.h"
+#include "kernel/cache.h"
 #include "kernel/library.h"
 #include "kernel/source.h"
 
@@ -21,38 +27,72 @@ typedef enum tutti_unit_state {
 /* What one (source, options) became. */
 typedef struct tutti_unit {
     unsigned char digest[TUTTI_DIGEST_BYTES]; /* of source and options */
+    bool trial;                               /* see tutti_kernels_want_trial */
     char *name;                               /* file, or entry of a generated source */
     char *source;                             /* expanded */
     char *options;                            /* of the launch */
     char *op;                                 /* who wanted it first, for messages */
     tutti_unit_entry *entries;
     int32_t n_entries;
-    cl_program program; /* shared with the units merged into it */
+    cl_program program; /* owned by kernels->programs */
+    bool tried;         /* to merge it */
+    int32_t merged;     /* number of the unit in a merged program, or -1 */
     tutti_unit_state state;
     bool wanted;          /* since the last build */
     tutti_status failure; /* FAILED: status and message */
     char *message;
 } tutti_unit;
 
+typedef struct tutti_cl_program_record {
+    cl_program program;
+    unsigned char key[TUTTI_DIGEST_BYTES];
+    bool keep; /* its binary is to be stored when the kernels are freed */
+} tutti_cl_program_record;
+
 struct tutti_kernels {
     const tutti_profile *profile;
     const tutti_device *device;
     tutti_source_path path;
+    tutti_cache *cache;
+    bool binaries; /* compiled programs are kept in our cache */
+    bool merge;    /* programs cost more than their kernels: units share one */
     tutti_unit *units;
     int32_t n_units, cap_units;
+    tutti_cl_program_record *programs;
+    int32_t n_programs, cap_programs;
     tutti_kernel_stats stats;
 };
 
-/* The unit of a launch's source and options; NULL (with the thread's message) when it was never
- * wanted or memory ran out. */
+/* As tutti_kernels_want, for measuring candidates. Where units are merged, a trial's programs are
+ * apart from those of plans: what a plan's program holds must not depend on whether candidates were
+ * measured or recalled in this process, or no cache would know it again. */
+TUTTI_MUST_USE tutti_status tutti_kernels_want_trial(tutti_kernels *kernels,
+                                                     const tutti_launch *launch, const char *op);
+/* As tutti_bound_launch_make, of a trial. */
+TUTTI_MUST_USE tutti_status tutti_bound_launch_make_trial(tutti_kernels *kernels,
+                                                          const tutti_launch *launch,
+                                                          const void *attr, tutti_resolve resolve,
+                                                          void *user, tutti_bound_launch **out);
+
+/* The expanded source of a launch (malloc'd) and the digest of it and the options. */
+TUTTI_MUST_USE tutti_status tutti_unit_source(const tutti_kernels *kernels,
+                                              const tutti_launch *launch, char **out_source,
+                                              unsigned char digest[TUTTI_DIGEST_BYTES]);
+/* The built unit of a launch; TUTTI_STATE when it was not built, the build's failure when it
+ * failed. */
 TUTTI_MUST_USE tutti_status tutti_unit_find(tutti_kernels *kernels, const tutti_launch *launch,
-                                            tutti_unit **out);
-/* Makes a kernel object for an entry of a built unit; the caller releases it. */
+                                            bool trial, tutti_unit **out);
+/* Makes a kernel object for an entry of a unit with a program; the caller releases it. */
 TUTTI_MUST_USE tutti_status tutti_unit_kernel(tutti_kernels *kernels, tutti_unit *unit,
                                               const char *entry, cl_kernel *out);
-/* Compiles source with options for the device. Fails as "<op> on <device>: file.cl:line: error". */
-TUTTI_MUST_USE tutti_status tutti_program_compile(const tutti_device *device, const char *op,
+void tutti_unit_free(tutti_unit *unit);
+
+/* A program from the cache or the compiler, with the device's and our own options added; owned by
+ * kernels. Fails as "<op> on <device>: file.cl:line: error". */
+TUTTI_MUST_USE tutti_status tutti_cl_program_make(tutti_kernels *kernels, const char *op,
                                                   const char *name, const char *source,
                                                   const char *options, cl_program *out);
+/* Stores the binaries that are to be kept, then releases all programs. */
+void tutti_cl_programs_free(tutti_kernels *kernels);
 
 #endif

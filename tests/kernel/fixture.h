@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "device/quirks.h"
 #include "kernel/library.h"
 
 #define OK(expr)                                                                                   \
@@ -73,6 +74,7 @@ static inline bool fixture_open(const char *platform, tutti_device *out) {
         d.info.driver_version = fixture_string(&d, 3, CL_DRIVER_VERSION, true);
         d.info.vendor = fixture_string(&d, 4, CL_DEVICE_VENDOR, true);
         d.info.unusable = "";
+        d.quirks = tutti_quirks_find(&d.info);
         size_t group = 0, items[3] = {0};
         clGetDeviceInfo(d.id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
         clGetDeviceInfo(d.id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items, NULL);
