@@ -58,6 +58,10 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_split(const tutti_dataset *d
                                                           double fraction, uint64_t seed,
                                                           tutti_dataset **out_first,
                                                           tutti_dataset **out_second);
+/* A larger set for images (N x H x W): each image, and its four copies moved by `pixels` up, down,
+ * left and right with zeros moving in. 5 n samples; copies follow their image. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_nudge(const tutti_dataset *dataset,
+                                                          int32_t pixels, tutti_dataset **out);
 /* Learns mean and standard deviation of each feature on `fit` and standardises both in place;
  * `other` may be NULL. Constant features become 0. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_standardize(tutti_dataset *fit,

@@ -19,14 +19,20 @@ typedef enum tutti_lr_kind {
     TUTTI_LR_COSINE,
     TUTTI_LR_LINEAR
 } tutti_lr_kind;
-/* Learning rate as a function of the training step; warm-up is linear from 0. */
+/* Learning rate as a function of the training step. In warm-up it rises linearly: step i of w
+ * (counted from 1) uses i/w of the rate. Cosine: Loshchilov, Hutter: SGDR, 2017, without restarts.
+ */
 typedef struct tutti_lr_schedule {
     tutti_lr_kind kind;
-    float gamma;          /* STEP: factor every `every_epochs` */
-    int32_t every_epochs; /* STEP */
-    float final_factor;   /* COSINE, LINEAR: last rate as a part of the first */
+    float gamma;          /* STEP: factor every `every_epochs`; default 0.1 */
+    int32_t every_epochs; /* STEP; default 30 */
+    float final_factor;   /* COSINE, LINEAR: rate of the last step as a part of the first */
     int64_t warmup_steps;
 } tutti_lr_schedule;
+
+/* The rate's factor in step `step` (from 0) of `steps` of a fit with that many steps per epoch. */
+TUTTI_API double tutti_lr_factor(const tutti_lr_schedule *schedule, int64_t step,
+                                 int64_t steps_per_epoch, int64_t steps);
 
 /* State after a step or an epoch, as callbacks see it. NaN where not known. */
 typedef struct tutti_progress {
@@ -36,7 +42,8 @@ typedef struct tutti_progress {
     double loss, accuracy;         /* training: running mean over the epoch */
     double val_loss, val_accuracy; /* after an epoch with a validation set */
     double lr;
-    double samples_per_s, elapsed_s, eta_s;
+    double samples_per_s; /* of training: over the epoch; at the end over the fit */
+    double elapsed_s, eta_s;
 } tutti_progress;
 
 typedef enum tutti_event {
@@ -46,15 +53,16 @@ typedef enum tutti_event {
     TUTTI_EVENT_END
 } tutti_event;
 /* Called from the fitting thread. Anything but TUTTI_OK stops the fit, which returns it
- * (TUTTI_STOPPED for a wanted stop). */
+ * (TUTTI_STOPPED for a wanted stop). Every callback gets END, however the fit ends. It may read
+ * the trainer and evaluate, but not fit. */
 typedef tutti_status (*tutti_callback)(void *user, tutti_event event,
                                        const tutti_progress *progress, tutti_trainer *trainer);
 
 /* Zero means the default. */
 typedef struct tutti_trainer_options {
-    tutti_tensor x, y;      /* inputs of the graph fed from the data set */
-    const char *prediction; /* output that predict returns; default "logits" */
-    const char *accuracy;   /* scalar output reported as accuracy; NULL: none */
+    tutti_tensor x, y;      /* inputs of the graph fed from the data set; default "x" and "y" */
+    const char *prediction; /* f32 output that predict returns; default "logits" */
+    const char *accuracy;   /* scalar output reported as accuracy; default: none */
     int64_t batch;          /* default 32 */
     uint64_t seed;
 } tutti_trainer_options;
@@ -63,8 +71,9 @@ typedef struct tutti_fit_options {
     int32_t epochs;                  /* default 1 */
     const tutti_dataset *validation; /* or NULL */
     tutti_lr_schedule schedule;
-    int32_t patience; /* > 0: stop after that many epochs without a better validation loss (training
-                         loss when there is no validation set) and return to the best weights */
+    /* > 0: stop after that many epochs without a better validation loss (training loss when there
+     * is no validation set). However the epochs end, the parameters return to their best. */
+    int32_t patience;
     double min_delta; /* improvement that counts */
     const tutti_callback *callbacks;
     void *const *callback_users;
@@ -85,12 +94,16 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_open(tutti_graph *graph, tut
                                                          tutti_trainer **out);
 TUTTI_API void tutti_trainer_close(tutti_trainer *trainer);
 /* Trains; batches are shuffled each epoch from the seed; the last batch of an epoch may be smaller.
- * out may be NULL; it holds the metrics of the last epoch's training. Errors: TUTTI_BAD_INPUT when
- * a loss is not finite, naming epoch and step. */
+ * A second fit goes on where the first ended, with other orders. Features and targets of the data
+ * set must have as many elements per sample as the inputs (their arrangement may differ: 8x8 feeds
+ * 64). out may be NULL; it holds the metrics of the last epoch's training. Errors: TUTTI_SHAPE when
+ * the data set does not fit; TUTTI_STATE without an optimizer; TUTTI_BAD_INPUT when a loss is not
+ * finite, naming epoch and step; TUTTI_STOPPED after a callback's stop (out is set then too). */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_fit(tutti_trainer *trainer,
                                                         const tutti_dataset *dataset,
                                                         const tutti_fit_options *options,
                                                         tutti_metrics *out);
+/* Loss and accuracy over the data set, dropout off. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_evaluate(tutti_trainer *trainer,
                                                              const tutti_dataset *dataset,
                                                              tutti_metrics *out);
@@ -100,6 +113,7 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_predict(tutti_trainer *train
 /* Borrowed. */
 TUTTI_API tutti_run *tutti_trainer_run(tutti_trainer *trainer);
 TUTTI_API tutti_plan *tutti_trainer_plan(tutti_trainer *trainer);
+TUTTI_API tutti_runtime *tutti_trainer_runtime(tutti_trainer *trainer);
 /* Hexadecimal BLAKE2b-256 over all parameters in order: name, extents and little-endian f32 bytes.
  */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_digest(tutti_trainer *trainer,

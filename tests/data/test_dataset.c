@@ -209,6 +209,35 @@ static void standardize(void **state) {
     tutti_dataset_free(narrow);
 }
 
+static void nudge(void **state) {
+    (void)state;
+    const tutti_shape x_shape = {3, true, {1, 2, 3}}, y_shape = {1, true, {1}};
+    const float x[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    const int32_t y[2] = {3, 4};
+    const float expected[5][6] = {{7, 8, 9, 10, 11, 12},
+                                  {10, 11, 12, 0, 0, 0},
+                                  {0, 0, 0, 7, 8, 9},
+                                  {8, 9, 0, 11, 12, 0},
+                                  {0, 7, 8, 0, 10, 11}};
+    tutti_dataset *set, *more;
+    assert_int_equal(tutti_dataset_make(2, &x_shape, x, TUTTI_I32, &y_shape, y, &set), TUTTI_OK);
+    assert_int_equal(tutti_dataset_nudge(set, 1, &more), TUTTI_OK);
+    assert_int_equal(more->n, 10);
+    assert_int_equal(more->n_classes, 5);
+    assert_memory_equal(more->x, x, 6 * sizeof(float));
+    assert_memory_equal(more->x + 30, expected, sizeof expected);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(((int32_t *)more->y)[i], y[i / 5]);
+    tutti_dataset_free(more);
+    assert_int_equal(tutti_dataset_nudge(set, 2, &more), TUTTI_INVALID_ARGUMENT);
+    assert_int_equal(tutti_dataset_nudge(set, 0, &more), TUTTI_INVALID_ARGUMENT);
+    assert_null(more);
+    tutti_dataset_free(set);
+    assert_int_equal(tutti_dataset_make_binary(4, 3, 0, 1, &set), TUTTI_OK);
+    assert_int_equal(tutti_dataset_nudge(set, 1, &more), TUTTI_SHAPE);
+    tutti_dataset_free(set);
+}
+
 static void binary(void **state) {
     (void)state;
     const uint64_t seed = test_seed();
@@ -247,9 +276,13 @@ static void binary(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(make_checks),      cmocka_unit_test(split),
-        cmocka_unit_test(shuffle_is_fixed), cmocka_unit_test(shuffle_is_fair),
-        cmocka_unit_test(batches),          cmocka_unit_test(standardize),
+        cmocka_unit_test(make_checks),
+        cmocka_unit_test(split),
+        cmocka_unit_test(shuffle_is_fixed),
+        cmocka_unit_test(shuffle_is_fair),
+        cmocka_unit_test(batches),
+        cmocka_unit_test(standardize),
+        cmocka_unit_test(nudge),
         cmocka_unit_test(binary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,204 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "graph/graph.h"
+#include "train/trainer.h"
+
+typedef struct fit {
+    tutti_trainer *trainer;
+    const tutti_fit_options *options;
+    tutti_batcher *batches;
+    tutti_progress progress;
+    int64_t steps_done; /* of this fit */
+    double begin_s;
+    double train_s; /* in training steps, over all epochs */
+    int64_t samples;
+    float base_lr; /* NaN when the graph has no "lr" */
+    tutti_weights *best;
+    double best_loss;
+    int32_t since_best; /* epochs */
+    tutti_metrics epoch;
+} fit;
+
+static tutti_status tell(fit *f, tutti_event event) {
+    f->progress.elapsed_s = tutti_clock_s() - f->begin_s;
+    f->progress.total_steps = (int64_t)tutti_run_steps(f->trainer->run);
+    for (int32_t i = 0; i < f->options->n_callbacks; i++) {
+        void *user = f->options->callback_users != NULL ? f->options->callback_users[i] : NULL;
+        const tutti_status status = f->options->callbacks[i](user, event, &f->progress, f->trainer);
+        if (status == TUTTI_STOPPED)
+            return tutti_fail(TUTTI_STOPPED, "fit: stopped by a callback in epoch %d, step %lld",
+                              f->progress.epoch, (long long)f->progress.step);
+        if (status != TUTTI_OK)
+            return status;
+    }
+    return TUTTI_OK;
+}
+
+static tutti_status set_lr(fit *f) {
+    const tutti_lr_schedule *schedule = &f->options->schedule;
+    if (schedule->kind == TUTTI_LR_CONSTANT && schedule->warmup_steps == 0)
+        return TUTTI_OK;
+    const double lr =
+        (double)f->base_lr * tutti_lr_factor(schedule, f->steps_done, f->progress.steps,
+                                             f->progress.steps * f->progress.epochs);
+    f->progress.lr = lr;
+    return tutti_run_set_scalar(f->trainer->run, "lr", (float)lr);
+}
+
+static tutti_status check_finite(const fit *f, const char *what, double loss) {
+    if (isfinite(loss))
+        return TUTTI_OK;
+    return tutti_fail(
+        TUTTI_BAD_INPUT,
+        "fit: the %s is %g in epoch %d, step %lld: is the learning rate too large, or "
+        "a value of the data set not finite or a label out of range?",
+        what, loss, f->progress.epoch, (long long)f->progress.step);
+}
+
+static tutti_status train_epoch(fit *f) {
+    tutti_progress *p = &f->progress;
+    p->val_loss = p->val_accuracy = (double)NAN;
+    p->step = 0;
+    tutti_batcher_shuffle(f->batches, f->trainer->seed, f->trainer->epochs_done++);
+    tutti_mean mean = {0};
+    double epoch_s = 0;
+    for (;;) {
+        const float *x;
+        const void *y;
+        float loss;
+        const double step_begin = tutti_clock_s();
+        const int64_t n = tutti_batcher_next(f->batches, &x, &y);
+        if (n == 0)
+            break;
+        p->step++;
+        TUTTI_TRY(set_lr(f));
+        TUTTI_TRY(tutti_trainer_step(f->trainer, TUTTI_TRAIN, n, x, y, &mean, &loss));
+        TUTTI_TRY(check_finite(f, "loss", (double)loss));
+        f->steps_done++;
+        epoch_s += tutti_clock_s() - step_begin;
+        p->loss = mean.loss / (double)mean.samples;
+        p->accuracy = mean.accuracy / (double)mean.samples;
+        p->samples_per_s = (double)mean.samples / epoch_s;
+        const double elapsed = tutti_clock_s() - f->begin_s;
+        p->eta_s = elapsed / (double)f->steps_done * (double)(p->steps * p->epochs - f->steps_done);
+        TUTTI_TRY(tell(f, TUTTI_EVENT_STEP));
+    }
+    f->train_s += epoch_s;
+    f->samples += mean.samples;
+    f->epoch = (tutti_metrics){.loss = p->loss,
+                               .accuracy = p->accuracy,
+                               .samples = mean.samples,
+                               .seconds = epoch_s,
+                               .samples_per_s = p->samples_per_s};
+    return TUTTI_OK;
+}
+
+/* Keeps the weights when they are the best so far. */
+static tutti_status judge(fit *f) {
+    const tutti_progress *p = &f->progress;
+    if (f->options->patience <= 0)
+        return TUTTI_OK;
+    const double loss = f->options->validation != NULL ? p->val_loss : p->loss;
+    if (loss < f->best_loss - f->options->min_delta) {
+        f->best_loss = loss;
+        f->since_best = 0;
+        return tutti_weights_keep(f->best, f->trainer);
+    }
+    f->since_best++;
+    return TUTTI_OK;
+}
+
+static tutti_status run_epochs(fit *f) {
+    tutti_progress *p = &f->progress;
+    TUTTI_TRY(tell(f, TUTTI_EVENT_BEGIN));
+    for (p->epoch = 1; p->epoch <= p->epochs; p->epoch++) {
+        TUTTI_TRY(train_epoch(f));
+        if (f->options->validation != NULL) {
+            tutti_metrics metrics;
+            TUTTI_TRY(tutti_trainer_evaluate(f->trainer, f->options->validation, &metrics));
+            TUTTI_TRY(check_finite(f, "validation loss", metrics.loss));
+            p->val_loss = metrics.loss;
+            p->val_accuracy = metrics.accuracy;
+        }
+        TUTTI_TRY(judge(f));
+        TUTTI_TRY(tell(f, TUTTI_EVENT_EPOCH));
+        if (p->epoch == p->epochs ||
+            (f->options->patience > 0 && f->since_best >= f->options->patience))
+            return TUTTI_OK;
+    }
+    return TUTTI_OK;
+}
+
+/* What must happen however the epochs ended; keeps their status and message. */
+static tutti_status finish(fit *f, tutti_status status) {
+    char message[TUTTI_MESSAGE_MAX];
+    strcpy(message, tutti_error_message());
+    tutti_status after = TUTTI_OK;
+    if ((status == TUTTI_OK || status == TUTTI_STOPPED) && isfinite(f->best_loss))
+        after = tutti_weights_restore(f->best, f->trainer);
+    if (after == TUTTI_OK && !isnan(f->base_lr) && status != TUTTI_DEVICE_LOST)
+        after = tutti_run_set_scalar(f->trainer->run, "lr", f->base_lr);
+    if (f->train_s > 0)
+        f->progress.samples_per_s = (double)f->samples / f->train_s;
+    f->progress.eta_s = 0;
+    const tutti_status told = tell(f, TUTTI_EVENT_END);
+    if (status != TUTTI_OK)
+        return tutti_fail_from(status, message);
+    return after != TUTTI_OK ? after : told;
+}
+
+tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
+                               const tutti_fit_options *options, tutti_metrics *out) {
+    static const tutti_fit_options defaults;
+    const double nan = (double)NAN;
+    fit f = {.trainer = trainer,
+             .options = options != NULL ? options : &defaults,
+             .begin_s = tutti_clock_s(),
+             .base_lr = NAN,
+             .best_loss = (double)INFINITY,
+             .epoch = {.loss = nan, .accuracy = nan, .samples_per_s = nan}};
+    if (!trainer->graph->has_optimizer)
+        return tutti_fail(TUTTI_STATE, "fit: the graph has no optimizer");
+    TUTTI_TRY(tutti_trainer_check(trainer, set, "fit"));
+    if (f.options->validation != NULL)
+        TUTTI_TRY(tutti_trainer_check(trainer, f.options->validation, "fit: validation"));
+    if (f.options->epochs < 0 || f.options->patience < 0 || f.options->schedule.warmup_steps < 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "fit: %d epochs, patience %d, %lld warm-up steps: none may be negative",
+                          f.options->epochs, f.options->patience,
+                          (long long)f.options->schedule.warmup_steps);
+    const bool scheduled =
+        f.options->schedule.kind != TUTTI_LR_CONSTANT || f.options->schedule.warmup_steps > 0;
+    if (tutti_run_get_scalar(trainer->run, "lr", &f.base_lr) != TUTTI_OK) {
+        f.base_lr = NAN;
+        if (scheduled)
+            return tutti_fail(TUTTI_STATE,
+                              "fit: a learning-rate schedule, but the graph has no scalar \"lr\"");
+    }
+    f.progress = (tutti_progress){
+        .epochs = f.options->epochs == 0 ? 1 : f.options->epochs,
+        .steps = (set->n + trainer->batch - 1) / trainer->batch,
+        .loss = nan,
+        .accuracy = nan,
+        .val_loss = nan,
+        .val_accuracy = nan,
+        .lr = (double)f.base_lr,
+        .samples_per_s = nan,
+        .eta_s = nan,
+    };
+    TUTTI_TRY(tutti_batcher_make(set, trainer->batch, &f.batches));
+    tutti_status status = TUTTI_OK;
+    if (f.options->patience > 0)
+        status = tutti_weights_make(trainer, &f.best);
+    if (status == TUTTI_OK)
+        status = finish(&f, run_epochs(&f));
+    if (out != NULL)
+        *out = f.epoch;
+    tutti_weights_free(f.best);
+    tutti_batcher_free(f.batches);
+    return status;
+}

@@ -1,0 +1,176 @@
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "graph/graph.h"
+
+static tutti_status find_input(const tutti_graph *graph, tutti_tensor given, const char *name,
+                               tutti_tensor *out) {
+    *out = given.id != 0 ? given : tutti_graph_find(graph, name);
+    if (out->id == 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "trainer: no input is given for %s, and the graph has none named \"%s\"",
+                          name, name);
+    return TUTTI_OK;
+}
+
+static tutti_status find_tensors(tutti_trainer *trainer, const tutti_trainer_options *options) {
+    const tutti_graph *graph = trainer->graph;
+    char text[TUTTI_SHAPE_TEXT];
+    if (!graph->frozen || graph->loss.id == 0)
+        return tutti_fail(TUTTI_STATE, "trainer: the graph %s",
+                          graph->frozen ? "has no loss" : "is not frozen");
+    trainer->loss = graph->loss;
+    TUTTI_TRY(find_input(graph, options->x, "x", &trainer->x));
+    TUTTI_TRY(find_input(graph, options->y, "y", &trainer->y));
+    trainer->prediction = tutti_graph_find(graph, trainer->prediction_name);
+    if (options->prediction != NULL && trainer->prediction.id == 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "trainer: the graph has no output \"%s\"",
+                          options->prediction);
+    if (options->accuracy == NULL)
+        return TUTTI_OK;
+    trainer->accuracy = tutti_graph_find(graph, options->accuracy);
+    if (trainer->accuracy.id == 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "trainer: the graph has no output \"%s\"",
+                          options->accuracy);
+    const tutti_type type = tutti_tensor_type(graph, trainer->accuracy);
+    if (type.shape.rank != 0 || type.dtype != TUTTI_F32)
+        return tutti_fail(TUTTI_SHAPE, "trainer: output \"%s\" is %s %s, expected an f32 scalar",
+                          options->accuracy, tutti_dtype_name(type.dtype),
+                          tutti_shape_text(&type.shape, text));
+    return TUTTI_OK;
+}
+
+static tutti_status prepare(tutti_trainer *trainer, const tutti_trainer_options *options) {
+    trainer->prediction_name = strdup(options->prediction != NULL ? options->prediction : "logits");
+    if (trainer->prediction_name == NULL)
+        return tutti_fail_memory(0, "a trainer");
+    trainer->batch = options->batch == 0 ? 32 : options->batch;
+    trainer->seed = options->seed;
+    if (trainer->batch < 1)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "trainer: batch of %lld samples",
+                          (long long)trainer->batch);
+    TUTTI_TRY(find_tensors(trainer, options));
+    TUTTI_TRY(tutti_plan_make(trainer->graph, trainer->runtime,
+                              &(tutti_plan_options){.batch = trainer->batch}, &trainer->plan));
+    return tutti_run_open(trainer->plan, &(tutti_run_options){.seed = trainer->seed},
+                          &trainer->run);
+}
+
+tutti_status tutti_trainer_open(tutti_graph *graph, tutti_runtime *runtime,
+                                const tutti_trainer_options *options, tutti_trainer **out) {
+    *out = NULL;
+    tutti_trainer *trainer = calloc(1, sizeof *trainer);
+    if (trainer == NULL)
+        return tutti_fail_memory(sizeof *trainer, "a trainer");
+    trainer->graph = graph;
+    trainer->runtime = runtime;
+    const tutti_status status = prepare(trainer, options);
+    if (status != TUTTI_OK) {
+        tutti_trainer_close(trainer);
+        return status;
+    }
+    *out = trainer;
+    return TUTTI_OK;
+}
+
+void tutti_trainer_close(tutti_trainer *trainer) {
+    if (trainer == NULL)
+        return;
+    tutti_run_close(trainer->run);
+    tutti_plan_free(trainer->plan);
+    free(trainer->prediction_name);
+    free(trainer);
+}
+
+tutti_run *tutti_trainer_run(tutti_trainer *trainer) {
+    return trainer->run;
+}
+tutti_plan *tutti_trainer_plan(tutti_trainer *trainer) {
+    return trainer->plan;
+}
+tutti_runtime *tutti_trainer_runtime(tutti_trainer *trainer) {
+    return trainer->runtime;
+}
+
+static tutti_status check_side(const tutti_trainer *trainer, tutti_tensor input, tutti_dtype dtype,
+                               const tutti_shape *rows, const char *what, const char *side) {
+    char wanted[TUTTI_SHAPE_TEXT], given[TUTTI_SHAPE_TEXT];
+    const tutti_type type = tutti_tensor_type(trainer->graph, input);
+    if (type.shape.batched && type.dtype == dtype &&
+        tutti_shape_sample_count(&type.shape) == tutti_shape_sample_count(rows))
+        return TUTTI_OK;
+    return tutti_fail(TUTTI_SHAPE, "%s: %s of the data set are %s %s, input \"%s\" is %s %s", what,
+                      side, tutti_dtype_name(dtype), tutti_shape_text(rows, given),
+                      tutti_graph_tensor_name(trainer->graph, input), tutti_dtype_name(type.dtype),
+                      tutti_shape_text(&type.shape, wanted));
+}
+
+tutti_status tutti_trainer_check(const tutti_trainer *trainer, const tutti_dataset *set,
+                                 const char *what) {
+    TUTTI_TRY(check_side(trainer, trainer->x, TUTTI_F32, &set->x_shape, what, "features"));
+    return check_side(trainer, trainer->y, set->y_dtype, &set->y_shape, what, "targets");
+}
+
+tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mode mode, int64_t n, const float *x,
+                                const void *y, tutti_mean *mean, float *out_loss) {
+    float loss = NAN, accuracy = NAN;
+    const tutti_feed feeds[2] = {{trainer->x, x}, {trainer->y, y}};
+    const tutti_fetch fetches[2] = {{trainer->loss, &loss}, {trainer->accuracy, &accuracy}};
+    TUTTI_TRY(tutti_run_step(trainer->run, mode, n, feeds, 2, fetches,
+                             trainer->accuracy.id != 0 ? 2 : 1));
+    mean->loss += (double)loss * (double)n;
+    mean->accuracy += (double)accuracy * (double)n;
+    mean->samples += n;
+    *out_loss = loss;
+    return TUTTI_OK;
+}
+
+tutti_status tutti_trainer_evaluate(tutti_trainer *trainer, const tutti_dataset *set,
+                                    tutti_metrics *out) {
+    TUTTI_TRY(tutti_trainer_check(trainer, set, "evaluate"));
+    const double begin = tutti_clock_s();
+    const size_t x_row = (size_t)tutti_shape_sample_count(&set->x_shape);
+    const size_t y_row =
+        (size_t)tutti_shape_sample_count(&set->y_shape) * tutti_dtype_size_bytes(set->y_dtype);
+    tutti_mean mean = {0};
+    for (int64_t i = 0; i < set->n; i += trainer->batch) {
+        const int64_t n = set->n - i < trainer->batch ? set->n - i : trainer->batch;
+        float loss;
+        TUTTI_TRY(tutti_trainer_step(trainer, TUTTI_EVAL, n, set->x + (size_t)i * x_row,
+                                     (const char *)set->y + (size_t)i * y_row, &mean, &loss));
+    }
+    const double seconds = tutti_clock_s() - begin;
+    *out = (tutti_metrics){.loss = mean.loss / (double)mean.samples,
+                           .accuracy = mean.accuracy / (double)mean.samples,
+                           .samples = mean.samples,
+                           .seconds = seconds,
+                           .samples_per_s = (double)mean.samples / seconds};
+    return TUTTI_OK;
+}
+
+tutti_status tutti_trainer_predict(tutti_trainer *trainer, const float *x, int64_t n, float *out) {
+    if (trainer->prediction.id == 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "predict: the graph has no output \"%s\"",
+                          trainer->prediction_name);
+    char text[TUTTI_SHAPE_TEXT];
+    const tutti_type in = tutti_tensor_type(trainer->graph, trainer->x);
+    const tutti_type result = tutti_tensor_type(trainer->graph, trainer->prediction);
+    if (!result.shape.batched || result.dtype != TUTTI_F32)
+        return tutti_fail(TUTTI_SHAPE, "predict: output \"%s\" is %s %s, expected f32 per sample",
+                          trainer->prediction_name, tutti_dtype_name(result.dtype),
+                          tutti_shape_text(&result.shape, text));
+    const int64_t x_row = tutti_shape_sample_count(&in.shape);
+    const int64_t out_row = tutti_shape_sample_count(&result.shape);
+    for (int64_t i = 0; i < n; i += trainer->batch) {
+        const int64_t part = n - i < trainer->batch ? n - i : trainer->batch;
+        const tutti_feed feed = {trainer->x, x + i * x_row};
+        const tutti_fetch fetch = {trainer->prediction, out + i * out_row};
+        TUTTI_TRY(tutti_run_step(trainer->run, TUTTI_PREDICT, part, &feed, 1, &fetch, 1));
+    }
+    return TUTTI_OK;
+}

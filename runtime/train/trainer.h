@@ -1,0 +1,43 @@
+/* The trainer's insides. */
+#ifndef TUTTI_TRAIN_TRAINER_H
+#define TUTTI_TRAIN_TRAINER_H
+
+#include "data/data.h"
+#include "tutti/train.h"
+
+struct tutti_trainer {
+    tutti_graph *graph;
+    tutti_runtime *runtime;
+    tutti_plan *plan;
+    tutti_run *run;
+    tutti_tensor x, y, loss;
+    tutti_tensor prediction; /* invalid when the graph has no such output */
+    tutti_tensor accuracy;   /* invalid: none */
+    char *prediction_name;
+    int64_t batch;
+    uint64_t seed;
+    uint64_t epochs_done; /* over all fits: gives each epoch an order of its own */
+};
+
+/* Means over a data set, weighted by samples. */
+typedef struct tutti_mean {
+    double loss, accuracy; /* sums */
+    int64_t samples;
+} tutti_mean;
+
+TUTTI_MUST_USE tutti_status tutti_trainer_check(const tutti_trainer *trainer,
+                                                const tutti_dataset *dataset, const char *what);
+/* One step on n samples, adding its loss and accuracy to mean; returns the step's loss. */
+TUTTI_MUST_USE tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mode mode, int64_t n,
+                                               const float *x, const void *y, tutti_mean *mean,
+                                               float *out_loss);
+
+/* The parameters' values in host memory. */
+typedef struct tutti_weights tutti_weights;
+TUTTI_MUST_USE tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out);
+TUTTI_MUST_USE tutti_status tutti_weights_keep(tutti_weights *weights, tutti_trainer *trainer);
+TUTTI_MUST_USE tutti_status tutti_weights_restore(const tutti_weights *weights,
+                                                  tutti_trainer *trainer);
+void tutti_weights_free(tutti_weights *weights);
+
+#endif

@@ -1,0 +1,103 @@
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "train/trainer.h"
+
+struct tutti_weights {
+    float *values; /* of all parameters, in order */
+    size_t count;
+};
+
+static size_t param_count(const tutti_graph *graph, int32_t index) {
+    const tutti_shape shape = tutti_graph_tensor_shape(graph, tutti_graph_param_at(graph, index));
+    return (size_t)tutti_shape_count(&shape, 0);
+}
+
+void tutti_weights_free(tutti_weights *weights) {
+    if (weights == NULL)
+        return;
+    free(weights->values);
+    free(weights);
+}
+
+tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out) {
+    size_t count = 0;
+    for (int32_t i = 0; i < tutti_graph_param_count(trainer->graph); i++)
+        count += param_count(trainer->graph, i);
+    tutti_weights *weights = calloc(1, sizeof *weights);
+    if (weights != NULL) {
+        weights->count = count;
+        weights->values = malloc(count * sizeof(float) + 1);
+    }
+    if (weights == NULL || weights->values == NULL) {
+        tutti_weights_free(weights);
+        return tutti_fail_memory(count * sizeof(float), "the best weights");
+    }
+    *out = weights;
+    return TUTTI_OK;
+}
+
+tutti_status tutti_weights_keep(tutti_weights *weights, tutti_trainer *trainer) {
+    float *to = weights->values;
+    for (int32_t i = 0; i < tutti_graph_param_count(trainer->graph); i++) {
+        const size_t count = param_count(trainer->graph, i);
+        TUTTI_TRY(tutti_run_read(trainer->run, tutti_graph_param_at(trainer->graph, i), to,
+                                 count * sizeof(float)));
+        to += count;
+    }
+    return TUTTI_OK;
+}
+
+tutti_status tutti_weights_restore(const tutti_weights *weights, tutti_trainer *trainer) {
+    const float *from = weights->values;
+    for (int32_t i = 0; i < tutti_graph_param_count(trainer->graph); i++) {
+        const size_t count = param_count(trainer->graph, i);
+        TUTTI_TRY(tutti_run_write(trainer->run, tutti_graph_param_at(trainer->graph, i), from,
+                                  count * sizeof(float)));
+        from += count;
+    }
+    return TUTTI_OK;
+}
+
+static void add_u64(tutti_hash *hash, uint64_t value) {
+    value = htole64(value);
+    tutti_hash_add(hash, &value, sizeof value);
+}
+
+tutti_status tutti_trainer_digest(tutti_trainer *trainer, char out_hex[65]) {
+    tutti_weights *weights;
+    TUTTI_TRY(tutti_weights_make(trainer, &weights));
+    const tutti_status status = tutti_weights_keep(weights, trainer);
+    if (status != TUTTI_OK) {
+        tutti_weights_free(weights);
+        return status;
+    }
+    for (size_t i = 0; i < weights->count; i++) {
+        uint32_t bits;
+        memcpy(&bits, weights->values + i, sizeof bits);
+        bits = htole32(bits);
+        memcpy(weights->values + i, &bits, sizeof bits);
+    }
+    tutti_hash hash;
+    tutti_hash_begin(&hash);
+    const float *from = weights->values;
+    for (int32_t i = 0; i < tutti_graph_param_count(trainer->graph); i++) {
+        const tutti_tensor param = tutti_graph_param_at(trainer->graph, i);
+        const tutti_shape shape = tutti_graph_tensor_shape(trainer->graph, param);
+        tutti_hash_add_text(&hash, tutti_graph_tensor_name(trainer->graph, param));
+        add_u64(&hash, (uint64_t)shape.rank);
+        for (int32_t d = 0; d < shape.rank; d++)
+            add_u64(&hash, (uint64_t)shape.dim[d]);
+        const size_t count = param_count(trainer->graph, i);
+        tutti_hash_add(&hash, from, count * sizeof(float));
+        from += count;
+    }
+    unsigned char digest[TUTTI_DIGEST_BYTES];
+    tutti_hash_end(&hash, digest);
+    tutti_hash_hex(digest, out_hex);
+    tutti_weights_free(weights);
+    return TUTTI_OK;
+}
