@@ -28,8 +28,10 @@ static int32_t hardware(const tutti_inventory *inventory, int32_t device) {
     return original >= 0 ? original : device;
 }
 
+/* Discovery calls a duplicate unusable, but gives it an id when nothing else is wrong with it: then
+ * a profile that names its platform may have it. */
 static bool usable(const tutti_device_info *device) {
-    return device->unusable[0] == '\0';
+    return device->unusable[0] == '\0' || (device->duplicate_of >= 0 && device->id[0] != '\0');
 }
 
 /* Whether the device is usable and matches, index left out, and, of the same hardware behind

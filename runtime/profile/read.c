@@ -67,7 +67,7 @@ static tutti_status unknown_key(const tutti_reader *r, const cJSON *member,
     const char *nearest = tutti_suggest(member->string, names, n);
     tutti_status status =
         nearest != NULL
-            ? tutti_json_fail(r->json, member, "unknown key, did you mean \"%s\"? expected %s",
+            ? tutti_json_fail(r->json, member, "unknown key (did you mean \"%s\"?), expected %s",
                               nearest, all.text != NULL ? all.text : "")
             : tutti_json_fail(r->json, member, "unknown key, expected %s",
                               all.text != NULL ? all.text : "");
@@ -92,7 +92,7 @@ tutti_status tutti_read_struct(const tutti_reader *r, const cJSON *value, const 
     }
     for (size_t i = 0; i < object->n_keys; i++)
         if (object->keys[i].required && tutti_json_member(value, object->keys[i].name) == NULL)
-            return tutti_json_fail(r->json, value, "the key \"%s\" is missing, expected it",
+            return tutti_json_fail(r->json, value, "lacks the key \"%s\", expected it",
                                    object->keys[i].name);
     return TUTTI_OK;
 }
@@ -117,6 +117,9 @@ tutti_status tutti_read_u32(const tutti_reader *r, const cJSON *value, const voi
                             void *out) {
     const tutti_read_range *range = detail;
     char shown[TUTTI_READ_SHOWN];
+    if (!is_integer(value, range->least, range->most) && range->least == range->most)
+        return tutti_json_fail(r->json, value, "%s, expected %.0f", tutti_read_show(value, shown),
+                               range->least);
     if (!is_integer(value, range->least, range->most))
         return tutti_json_fail(r->json, value, "%s, expected an integer from %.0f to %.0f",
                                tutti_read_show(value, shown), range->least, range->most);
@@ -159,10 +162,11 @@ tutti_status tutti_read_size(const tutti_reader *r, const cJSON *value, const vo
     else if (cJSON_IsString(value))
         bytes = parse_size(value->valuestring);
     if (bytes == 0)
-        return tutti_json_fail(r->json, value,
-                               "%s, expected a number of bytes above 0, or text such as \"512MiB\" "
-                               "or \"2GiB\" (kB, MB, GB, TB, KiB, MiB, GiB, TiB)",
-                               tutti_read_show(value, shown));
+        return tutti_json_fail(
+            r->json, value,
+            "%s, expected a whole number of bytes above 0, or text such as \"512MiB\" "
+            "or \"2GiB\" (kB, MB, GB, TB, KiB, MiB, GiB, TiB)",
+            tutti_read_show(value, shown));
     *(uint64_t *)out = bytes;
     return TUTTI_OK;
 }
@@ -189,10 +193,10 @@ tutti_status tutti_read_choice(const tutti_reader *r, const cJSON *value, const 
     const char *nearest =
         cJSON_IsString(value) ? tutti_suggest(value->valuestring, words, n) : (const char *)NULL;
     char shown[TUTTI_READ_SHOWN];
-    tutti_status status = tutti_json_fail(
-        r->json, value, "%s, expected %s%s%s%s", tutti_read_show(value, shown),
-        all.text != NULL ? all.text : "", nearest != NULL ? "; did you mean \"" : "",
-        nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+    tutti_status status =
+        tutti_json_fail(r->json, value, "%s%s%s%s, expected %s", tutti_read_show(value, shown),
+                        nearest != NULL ? " (did you mean \"" : "", nearest != NULL ? nearest : "",
+                        nearest != NULL ? "\"?)" : "", all.text != NULL ? all.text : "");
     tutti_strbuf_free(&all);
     return status;
 }
