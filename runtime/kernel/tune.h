@@ -14,7 +14,9 @@ typedef struct tutti_tune_request {
     int32_t n_candidates;
     int64_t n;       /* samples at which to measure */
     float tolerance; /* relative to the largest magnitude of each output */
-    double budget_s; /* for measuring, compiling excluded; a candidate not reached keeps time NaN */
+    /* For measuring, compiling excluded; a candidate not reached keeps time NaN. 0: recalls only,
+     * builds and measures nothing; winner is -1 when nothing is remembered. */
+    double budget_s;
 } tutti_tune_request;
 
 typedef struct tutti_tune_result {
