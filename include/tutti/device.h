@@ -40,7 +40,7 @@ typedef struct tutti_device_info {
     uint32_t max_sub_devices;
     uint32_t timer_resolution_ns;
     int32_t duplicate_of; /* index in the inventory of the same hardware behind another platform, or
-                             -1 */
+                             -1; taken only when a profile asks for this one and not for that */
     const char *unusable; /* "" when usable, else the reason */
 } tutti_device_info;
 

@@ -320,16 +320,13 @@ static tutti_status name_devices(tutti_inventory_full *inv, tutti_device_info *d
         if (devices[i].id == NULL)
             return TUTTI_OUT_OF_MEMORY;
     }
+    /* A profile may still ask for the duplicate, by its platform. */
     for (int32_t i = 0; i < n; i++) {
         if (devices[i].duplicate_of < 0 || devices[i].unusable[0] != '\0')
             continue;
-        const tutti_device_info *first = &devices[devices[i].duplicate_of];
-        devices[i].unusable = tutti_arena_printf(
-            &inv->arena, "the same hardware as %s of platform %s",
-            first->id[0] != '\0' ? first->id : first->name, first->platform_name);
-        /* A profile may still name it by platform. */
-        devices[i].id = tutti_arena_printf(&inv->arena, "%s@%d", first->id, devices[i].platform);
-        if (devices[i].unusable == NULL || devices[i].id == NULL)
+        devices[i].id = tutti_arena_printf(
+            &inv->arena, "%s@%d", devices[devices[i].duplicate_of].id, devices[i].platform);
+        if (devices[i].id == NULL)
             return TUTTI_OUT_OF_MEMORY;
     }
     return TUTTI_OK;
