@@ -8,6 +8,7 @@
 #ifndef TUTTI_KERNEL_PROGRAMS_H
 #define TUTTI_KERNEL_PROGRAMS_H
 
+#include "base/arena.h"
 #include "base/hash.h"
 #include "kernel/cache.h"
 #include "kernel/library.h"
@@ -61,6 +62,7 @@ struct tutti_kernels {
     tutti_cl_program_record *programs;
     int32_t n_programs, cap_programs;
     tutti_kernel_stats stats;
+    tutti_arena arena; /* notes of the tuner */
 };
 
 /* As tutti_kernels_want, for measuring candidates. Where units are merged, a trial's programs are

@@ -78,6 +78,9 @@ static inline bool fixture_open(const char *platform, tutti_device *out) {
         size_t group = 0, items[3] = {0};
         clGetDeviceInfo(d.id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
         clGetDeviceInfo(d.id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items, NULL);
+        cl_ulong alloc = 0;
+        clGetDeviceInfo(d.id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof alloc, &alloc, NULL);
+        d.info.max_alloc_bytes = alloc;
         d.info.max_work_group = (uint32_t)group;
         for (int k = 0; k < 3; k++)
             d.info.max_work_item[k] = (uint32_t)items[k];

@@ -1,0 +1,386 @@
+#include "kernel/tune.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/strbuf.h"
+#include "kernel/programs.h"
+#include "kernel/trial.h"
+
+#define CANDIDATES_MAX ((int32_t)(sizeof((tutti_tune_result *)0)->time_s / sizeof(double)))
+
+#define DEFAULT_TOLERANCE 1e-4F
+/* A timing is the median of so many samples of at least so long, within the budget. */
+#define SAMPLES     9
+#define SAMPLE_S    200e-6
+#define REPEATS_MAX 64
+/* Work for which a reference in plain C, and an interpreter, take about a second. */
+#define REFERENCE_FLOPS   4e8
+#define INTERPRETER_FLOPS 4e6
+/* A candidate may take this much longer than the first before its run is not even begun. */
+#define SLOWER_EXPECTED 4.0
+/* Only a clear gain beats a candidate that the op ranks before. */
+#define CLEAR_GAIN 0.97
+
+typedef struct tuning {
+    tutti_kernels *kernels;
+    const tutti_device *device;
+    const tutti_tune_request *request;
+    tutti_tune_result *result;
+    float tolerance;
+    bool refuted[8]; /* wrong, does not compile, does not run */
+    double begin_s;  /* of measuring, moved on by time that is not to count */
+    double verify_s; /* the last first run, compiling included */
+    double first_s;  /* of the first candidate that was right */
+} tuning;
+
+static tutti_status note(tuning *t, int32_t c, const char *format, ...) TUTTI_PRINTF(3, 4);
+static tutti_status note(tuning *t, int32_t c, const char *format, ...) {
+    char text[TUTTI_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    for (char *p = text; *p != '\0'; p++) /* kept on disk a line each */
+        if (*p == '\n')
+            *p = ' ';
+    t->result->note[c] = tutti_arena_strdup(&t->kernels->arena, text);
+    return t->result->note[c] != NULL ? TUTTI_OK : TUTTI_OUT_OF_MEMORY;
+}
+
+static void hash_number(tutti_hash *hash, int64_t value) {
+    tutti_hash_add(hash, &value, sizeof value);
+}
+
+static void hash_type(tutti_hash *hash, const tutti_type *type) {
+    char text[TUTTI_SHAPE_TEXT];
+    tutti_hash_add_text(hash, tutti_dtype_name(type->dtype));
+    tutti_hash_add_text(hash, tutti_shape_text(&type->shape, text));
+}
+
+static tutti_status hash_launch(tutti_hash *hash, const tutti_kernels *kernels,
+                                const tutti_launch *launch) {
+    tutti_hash_add_text(hash, launch->routine != NULL ? launch->routine : "");
+    if (launch->routine == NULL) {
+        char *source;
+        unsigned char digest[TUTTI_DIGEST_BYTES];
+        TUTTI_TRY(tutti_unit_source(kernels, launch, &source, digest));
+        free(source);
+        tutti_hash_add(hash, digest, sizeof digest);
+        tutti_hash_add_text(hash, launch->entry);
+    }
+    for (int32_t i = 0; i < launch->rank; i++) {
+        hash_number(hash, launch->range[i].items.base);
+        hash_number(hash, launch->range[i].items.per_sample);
+        hash_number(hash, launch->range[i].per_item);
+        hash_number(hash, launch->range[i].local);
+    }
+    return TUTTI_OK;
+}
+
+/* Batches within a factor of two share a winner. */
+static int64_t batch_class(int64_t n) {
+    int64_t c = 0;
+    while (n > 1) {
+        n /= 2;
+        c++;
+    }
+    return c;
+}
+
+static tutti_status make_key(const tuning *t, unsigned char key[TUTTI_DIGEST_BYTES]) {
+    const tutti_node_info *node = t->request->node;
+    const tutti_device_info *info = &t->device->info;
+    const char *options = t->device->build_options;
+    tutti_hash hash;
+    tutti_hash_begin(&hash);
+    tutti_hash_add_text(&hash, "tuned 1");
+    tutti_hash_add_text(&hash, info->name);
+    tutti_hash_add_text(&hash, info->driver_version);
+    tutti_hash_add_text(&hash, info->platform_name);
+    tutti_hash_add_text(&hash, info->platform_version);
+    hash_number(&hash, info->compute_units);
+    tutti_hash_add_text(&hash, options != NULL ? options : "");
+    tutti_hash_add_text(&hash, node->op->name);
+    if (node->attr != NULL)
+        tutti_hash_add(&hash, node->attr, node->op->attr_size);
+    for (int32_t i = 0; i < node->n_in; i++)
+        hash_type(&hash, &node->in_type[i]);
+    for (int32_t i = 0; i < node->n_out; i++)
+        hash_type(&hash, &node->out_type[i]);
+    hash_number(&hash, batch_class(t->request->n));
+    tutti_hash_add(&hash, &t->tolerance, sizeof t->tolerance);
+    for (int32_t c = 0; c < t->request->n_candidates; c++) {
+        tutti_hash_add_text(&hash, t->request->candidates[c].name);
+        hash_number(&hash, t->request->candidates[c].n_launches);
+        for (int32_t i = 0; i < t->request->candidates[c].n_launches; i++)
+            TUTTI_TRY(hash_launch(&hash, t->kernels, &t->request->candidates[c].launches[i]));
+    }
+    tutti_hash_end(&hash, key);
+    return TUTTI_OK;
+}
+
+/* "winner\n", then "time note\n" for each candidate. The digest has been verified; a text that does
+ * not read back all the same is not used. */
+static bool recall(tuning *t, const unsigned char *key) {
+    char *text;
+    size_t size;
+    if (!tutti_cache_load(t->kernels->cache, key, TUTTI_CACHE_TUNED, &text, &size))
+        return false;
+    char *p = text, *end;
+    long winner = strtol(p, &end, 10);
+    bool good = end != p && *end == '\n' && winner >= -1 && winner < t->request->n_candidates;
+    for (int32_t c = 0; good && c < t->request->n_candidates; c++) {
+        p = end + 1;
+        t->result->time_s[c] = strtod(p, &end);
+        size_t length = end != p && *end == ' ' ? strcspn(end + 1, "\n") : 0;
+        good = end != p && *end == ' ' && end[1 + length] == '\n' &&
+               note(t, c, "%.*s", (int)length, end + 1) == TUTTI_OK;
+        end += 1 + length;
+    }
+    free(text);
+    if (good) {
+        t->result->winner = (int32_t)winner;
+        t->result->from_disk = true;
+    }
+    return good;
+}
+
+static void remember(const tuning *t, const unsigned char *key) {
+    tutti_strbuf text = {0};
+    tutti_strbuf_printf(&text, "%d\n", (int)t->result->winner);
+    for (int32_t c = 0; c < t->request->n_candidates; c++)
+        tutti_strbuf_printf(&text, "%a %s\n", t->result->time_s[c], t->result->note[c]);
+    if (!text.failed)
+        tutti_cache_store(t->kernels->cache, key, TUTTI_CACHE_TUNED, text.text, text.length);
+    tutti_strbuf_free(&text);
+}
+
+/* A candidate that cannot be used is out; a device or a process in trouble is an error. */
+static tutti_status refute(tuning *t, int32_t c, tutti_status status, const char *what) {
+    if (status == TUTTI_DEVICE_LOST || status == TUTTI_INTERNAL)
+        return status;
+    t->refuted[c] = true;
+    tutti_log(TUTTI_LOG_DEBUG, "%s on %s: candidate %s %s: %s", t->request->node->op->name,
+              t->device->info.id, t->request->candidates[c].name, what, tutti_error_message());
+    return note(t, c, "%s: %s", what, tutti_error_message());
+}
+
+static tutti_status build(tuning *t) {
+    const tutti_tune_request *request = t->request;
+    for (int32_t c = 0; c < request->n_candidates; c++)
+        for (int32_t i = 0; i < request->candidates[c].n_launches; i++) {
+            tutti_status status = tutti_kernels_want_trial(
+                t->kernels, &request->candidates[c].launches[i], request->node->op->name);
+            if (status == TUTTI_OUT_OF_MEMORY)
+                return status;
+            if (status != TUTTI_OK) {
+                TUTTI_TRY(refute(t, c, status, "does not compile"));
+                break;
+            }
+        }
+    /* Which of them fail shows when they are bound. */
+    tutti_status status = tutti_kernels_build(t->kernels);
+    return status == TUTTI_BUILD_FAILED ? TUTTI_OK : status;
+}
+
+static double spent(const tuning *t) {
+    return tutti_clock_s() - t->begin_s;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median of samples until the candidate's part of the budget is used up; at least one. */
+static tutti_status measure(tuning *t, int32_t c, tutti_trial_run *run, double once) {
+    bool mutates = t->request->node->op->mutates != 0;
+    double until = spent(t) + (t->request->budget_s - spent(t)) / (t->request->n_candidates - c);
+    int32_t repeats = 1;
+    if (!mutates && once < SAMPLE_S)
+        repeats = once * REPEATS_MAX < SAMPLE_S ? REPEATS_MAX : (int32_t)(SAMPLE_S / once) + 1;
+    double samples[SAMPLES];
+    int32_t n = 0;
+    while (n < SAMPLES && (n == 0 || spent(t) + once * repeats < until)) {
+        if (mutates)
+            TUTTI_TRY(tutti_trial_reset(run));
+        TUTTI_TRY(tutti_trial_time(run, repeats, &samples[n++]));
+    }
+    qsort(samples, (size_t)n, sizeof *samples, by_value);
+    t->result->time_s[c] = n % 2 == 1 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2;
+    return TUTTI_OK;
+}
+
+/* Runs the candidate once from fresh inputs and compares. The first run of a kernel may hide
+ * compiling, so it counts neither as a timing nor, but on interpreters, as time spent. */
+static tutti_status verify(tuning *t, int32_t c, tutti_trial_run *run) {
+    double error, begin = tutti_clock_s();
+    TUTTI_TRY(tutti_trial_reset(run));
+    TUTTI_TRY(tutti_trial_time(run, 1, &t->verify_s));
+    TUTTI_TRY(tutti_trial_error(run, &error));
+    if ((t->device->quirks & TUTTI_QUIRK_INTERPRETER) == 0)
+        t->begin_s += tutti_clock_s() - begin;
+    if (error <= (double)t->tolerance)
+        return TUTTI_OK;
+    t->refuted[c] = true;
+    tutti_log(TUTTI_LOG_WARNING,
+              "%s on %s (%s): candidate %s gives a wrong result (relative error %.1e) and is not "
+              "used",
+              t->request->node->op->name, t->device->info.id, t->device->info.name,
+              t->request->candidates[c].name, error);
+    return note(t, c, "wrong result (error %.1e)", error);
+}
+
+/* Verifies on `small`, and times on `full` (NULL: cannot be run within reason). */
+static tutti_status try_candidate(tuning *t, int32_t c, tutti_trial *small, tutti_trial *full) {
+    const tutti_candidate *candidate = &t->request->candidates[c];
+    tutti_trial_run *run = NULL;
+    tutti_status status = tutti_trial_bind(small, candidate, &run);
+    if (status != TUTTI_OK)
+        return refute(t, c, status,
+                      status == TUTTI_BUILD_FAILED ? "does not compile" : "does not run");
+    status = verify(t, c, run);
+    if (status == TUTTI_OK && !t->refuted[c] && full == NULL)
+        status = note(t, c, "verified, not measured");
+    if (status == TUTTI_OK && !t->refuted[c] && full != NULL) {
+        if (full != small) {
+            tutti_trial_unbind(run);
+            run = NULL;
+            status = tutti_trial_bind(full, candidate, &run);
+            if (status == TUTTI_OK)
+                status = tutti_trial_reset(run);
+        }
+        double once = 0;
+        if (status == TUTTI_OK)
+            status = tutti_trial_time(run, 1, &once);
+        if (status == TUTTI_OK)
+            status = measure(t, c, run, once);
+    }
+    tutti_trial_unbind(run);
+    return status == TUTTI_OK ? TUTTI_OK : refute(t, c, status, "does not run");
+}
+
+/* How many samples the reference, and an interpreter, can take. 0: not even one. */
+static int64_t samples_within(const tuning *t, double flops) {
+    const tutti_node_info *node = t->request->node;
+    if (node->op->cost == NULL)
+        return t->request->n;
+    for (int64_t n = t->request->n; n > 0; n /= 2)
+        if (node->op->cost(node, n).flops <= flops)
+            return n;
+    return 0;
+}
+
+/* Whether the time left allows for a run that is expected to take so long. */
+static bool affordable(const tuning *t, double expected_s) {
+    double left = t->request->budget_s - spent(t);
+    return left > 0 && expected_s <= SLOWER_EXPECTED * left;
+}
+
+/* The trial at full size; NULL when it is out of reach, which only costs the measurement. */
+static tutti_status make_full(tuning *t, tutti_trial *small, int64_t n_small, tutti_trial **out) {
+    const tutti_tune_request *request = t->request;
+    *out = small;
+    if (n_small == request->n)
+        return TUTTI_OK;
+    *out = NULL;
+    if ((t->device->quirks & TUTTI_QUIRK_INTERPRETER) != 0)
+        return TUTTI_OK;
+    tutti_status status = tutti_trial_make(t->kernels, request->node, request->n, false, out);
+    if (status == TUTTI_OUT_OF_MEMORY)
+        *out = NULL;
+    return status == TUTTI_OUT_OF_MEMORY ? TUTTI_OK : status;
+}
+
+static tutti_status try_all(tuning *t, tutti_trial *small, tutti_trial *full) {
+    for (int32_t c = 0; c < t->request->n_candidates; c++) {
+        if (t->refuted[c])
+            continue;
+        if (t->first_s > 0 && !affordable(t, t->first_s)) {
+            TUTTI_TRY(note(t, c, "not measured"));
+            continue;
+        }
+        TUTTI_TRY(try_candidate(t, c, small, full));
+        if (!t->refuted[c] && t->first_s == 0)
+            t->first_s = isnan(t->result->time_s[c]) ? t->verify_s : t->result->time_s[c];
+    }
+    return TUTTI_OK;
+}
+
+static tutti_status skip_all(tuning *t) {
+    for (int32_t c = 0; c < t->request->n_candidates; c++)
+        TUTTI_TRY(note(t, c, "not measured"));
+    return TUTTI_OK;
+}
+
+static tutti_status measure_all(tuning *t) {
+    const tutti_tune_request *request = t->request;
+    bool interpreter = (t->device->quirks & TUTTI_QUIRK_INTERPRETER) != 0;
+    int64_t n = samples_within(t, interpreter ? INTERPRETER_FLOPS : REFERENCE_FLOPS);
+    if (n == 0 && interpreter)
+        return skip_all(t);
+    TUTTI_TRY(build(t));
+    tutti_trial *small, *full;
+    n = n == 0 ? 1 : n;
+    tutti_status status = tutti_trial_make(t->kernels, request->node, n, true, &small);
+    if (status == TUTTI_OUT_OF_MEMORY)
+        return skip_all(t);
+    TUTTI_TRY(status);
+    status = make_full(t, small, n, &full);
+    t->begin_s = tutti_clock_s();
+    if (status == TUTTI_OK)
+        status = try_all(t, small, full);
+    if (full != small)
+        tutti_trial_free(full);
+    tutti_trial_free(small);
+    return status;
+}
+
+static void choose(tuning *t) {
+    tutti_tune_result *result = t->result;
+    for (int32_t c = 0; c < t->request->n_candidates; c++) {
+        double time = result->time_s[c];
+        if (t->refuted[c] || isnan(time))
+            continue;
+        if (result->winner < 0 || time < CLEAR_GAIN * result->time_s[result->winner])
+            result->winner = c;
+    }
+    for (int32_t c = 0; c < t->request->n_candidates && result->winner < 0; c++)
+        if (!t->refuted[c])
+            result->winner = c;
+}
+
+tutti_status tutti_tune(tutti_kernels *kernels, const tutti_tune_request *request,
+                        tutti_tune_result *out) {
+    TUTTI_ASSERT(request->n_candidates >= 1 && request->n_candidates <= CANDIDATES_MAX);
+    TUTTI_ASSERT(request->n >= 1 && request->node->op->ref != NULL);
+    *out = (tutti_tune_result){.winner = -1};
+    for (int32_t c = 0; c < CANDIDATES_MAX; c++) {
+        out->time_s[c] = NAN;
+        out->note[c] = "";
+    }
+    tuning t = {.kernels = kernels,
+                .device = tutti_kernels_device(kernels),
+                .request = request,
+                .result = out,
+                .tolerance = request->tolerance > 0 ? request->tolerance : DEFAULT_TOLERANCE};
+    unsigned char key[TUTTI_DIGEST_BYTES];
+    bool keyed = make_key(&t, key) == TUTTI_OK; /* a missing source refutes its candidate only */
+    if (keyed && recall(&t, key))
+        return TUTTI_OK;
+    for (int32_t c = 0; c < CANDIDATES_MAX; c++) {
+        out->time_s[c] = NAN;
+        out->note[c] = "";
+    }
+    TUTTI_TRY(measure_all(&t));
+    choose(&t);
+    if (keyed)
+        remember(&t, key);
+    return TUTTI_OK;
+}

@@ -1,0 +1,256 @@
+#include "fixture.h"
+#include "kernel/tune.h"
+
+static char directory[512];
+static tutti_device device;
+
+/* y = 2 x, with candidates that are right, wrong, slow or broken. */
+static void double_ref(const tutti_ref_call *call) {
+    int64_t count = tutti_shape_count(&call->node->in_type[0].shape, call->run->n);
+    for (int64_t i = 0; i < count; i++)
+        ((float *)call->out[0])[i] = (float)(2.0 * (double)((const float *)call->in[0])[i]);
+}
+
+static tutti_cost double_cost(const tutti_node_info *node, int64_t n) {
+    double count = (double)tutti_shape_count(&node->in_type[0].shape, n);
+    return (tutti_cost){.flops = count, .bytes = 8 * count};
+}
+
+static const tutti_op double_op = {.name = "double",
+                                   .n_in_min = 1,
+                                   .n_in_max = 1,
+                                   .n_out = 1,
+                                   .cost = double_cost,
+                                   .ref = double_ref};
+
+/* x += 1 in place. */
+static void bump_ref(const tutti_ref_call *call) {
+    int64_t count = tutti_shape_count(&call->node->in_type[0].shape, call->run->n);
+    for (int64_t i = 0; i < count; i++)
+        ((float *)call->in[0])[i] += 1.0F;
+}
+
+static const tutti_op bump_op = {.name = "bump",
+                                 .n_in_min = 1,
+                                 .n_in_max = 1,
+                                 .n_out = 1,
+                                 .flags = TUTTI_OP_UPDATE,
+                                 .mutates = 1,
+                                 .ref = bump_ref};
+
+#define KERNEL(name, body)                                                                         \
+    "__kernel void " name "(int n, __global const float *x, __global float *y) {\n"                \
+    "    int i = get_global_id(0);\n"                                                              \
+    "    if (i >= n) return;\n" body "}\n"
+
+static const char right_source[] = KERNEL("right", "y[i] = x[i] + x[i];\n");
+static const char slow_source[] =
+    KERNEL("slow", "float s = 0; for (int k = 0; k < 20000; k++) s = s * 0.5f + x[(i + k) % n];\n"
+                   "y[i] = s == 12345.0f ? 0.0f : 2 * x[i];\n");
+static const char wrong_source[] =
+    KERNEL("wrong", "y[i] = i == n - 1 ? 2.01f * x[i] : 2 * x[i];\n");
+static const char lazy_source[] = KERNEL("lazy", "if (i != n / 2) y[i] = 2 * x[i];\n");
+static const char nan_source[] = KERNEL("makes_nan", "y[i] = i == 3 ? NAN : 2 * x[i];\n");
+static const char broken_source[] = KERNEL("broken", "y[i] = 2 * x[i] +;\n");
+static const char wide_source[] = KERNEL("wide", "y[i] = 2 * x[i];\n");
+static const char bump_source[] = "__kernel void bump(int n, __global float *x) {\n"
+                                  "    int i = get_global_id(0);\n"
+                                  "    if (i < n) x[i] += 1;\n"
+                                  "}\n";
+
+typedef struct world {
+    tutti_type type;
+    tutti_tensor in, out;
+    tutti_node_info node;
+    tutti_arg args[8][3];
+    tutti_launch launches[8];
+    tutti_candidate candidates[8];
+    tutti_tune_request request;
+} world;
+
+static void make_world(world *w, const tutti_op *op, int64_t per_sample) {
+    *w = (world){.type = {TUTTI_F32, {.rank = 2, .batched = true, .dim = {1, per_sample}}},
+                 .in = {1},
+                 .out = {2}};
+    w->node = (tutti_node_info){.op = op,
+                                .n_in = 1,
+                                .n_out = 1,
+                                .in = &w->in,
+                                .out = &w->out,
+                                .in_type = &w->type,
+                                .out_type = &w->type};
+    w->request = (tutti_tune_request){.node = &w->node,
+                                      .candidates = w->candidates,
+                                      .n = 16,
+                                      .tolerance = 1e-4F,
+                                      .budget_s = 0.2};
+}
+
+static void add_candidate(world *w, const char *name, const char *source, int64_t local) {
+    int32_t c = w->request.n_candidates++;
+    tutti_launch *launch = &w->launches[c];
+    w->args[c][0] = (tutti_arg){.kind = TUTTI_ARG_I32, .u.i32 = {0, w->type.shape.dim[1]}};
+    w->args[c][1] = (tutti_arg){.kind = TUTTI_ARG_TENSOR, .u.tensor = w->in};
+    w->args[c][2] = (tutti_arg){.kind = TUTTI_ARG_TENSOR, .u.tensor = w->out};
+    *launch = (tutti_launch){.source = source,
+                             .entry = name,
+                             .options = "",
+                             .args = w->args[c],
+                             .n_args = w->node.op->mutates != 0 ? 2 : 3,
+                             .rank = 1};
+    launch->range[0] =
+        (tutti_range){.items = {0, w->type.shape.dim[1]}, .per_item = 1, .local = local};
+    w->candidates[c] = (tutti_candidate){.name = name, .launches = launch, .n_launches = 1};
+}
+
+static tutti_kernels *make_kernels(const tutti_profile *profile) {
+    tutti_kernels *kernels;
+    OK(tutti_kernels_make(profile, &device, &kernels));
+    return kernels;
+}
+
+static void wrong_and_broken_candidates_are_rejected(void **state) {
+    (void)state;
+    world w;
+    make_world(&w, &double_op, 64);
+    add_candidate(&w, "wrong", wrong_source, 16);
+    add_candidate(&w, "lazy", lazy_source, 16);
+    add_candidate(&w, "makes_nan", nan_source, 16);
+    add_candidate(&w, "broken", broken_source, 16);
+    add_candidate(&w, "wide", wide_source, (int64_t)device.info.max_work_group + 1);
+    add_candidate(&w, "slow", slow_source, 16);
+    add_candidate(&w, "right", right_source, 16);
+    tutti_kernels *kernels = make_kernels(NULL);
+    tutti_tune_result result;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_false(result.from_disk);
+    assert_int_equal(result.winner, 6);
+    static const char *const notes[] = {
+        "wrong result", "wrong result", "wrong result", "does not compile", "does not run", "", ""};
+    for (int c = 0; c < 7; c++) {
+        assert_int_equal(isnan(result.time_s[c]) != 0, c < 5);
+        assert_true(strncmp(result.note[c], notes[c], strlen(notes[c])) == 0);
+        assert_true((result.note[c][0] == '\0') == (notes[c][0] == '\0'));
+    }
+    assert_non_null(strstr(result.note[3], "broken:4: "));
+    assert_true(result.time_s[5] > 3 * result.time_s[6]);
+    /* What was wrong for a plan's other programs: those of trials are not built for them. */
+    tutti_kernels_free(kernels);
+
+    kernels = make_kernels(NULL);
+    tutti_tune_result again;
+    OK(tutti_tune(kernels, &w.request, &again));
+    assert_true(again.from_disk);
+    assert_int_equal(tutti_kernels_stats(kernels).programs, 0);
+    assert_int_equal(again.winner, result.winner);
+    for (int c = 0; c < 7; c++) {
+        assert_true(again.time_s[c] == result.time_s[c] || isnan(result.time_s[c]));
+        assert_true(strncmp(again.note[c], notes[c], strlen(notes[c])) == 0);
+    }
+    w.request.n = 31; /* of the same class of batches */
+    OK(tutti_tune(kernels, &w.request, &again));
+    assert_true(again.from_disk);
+    w.request.n = 32;
+    OK(tutti_tune(kernels, &w.request, &again));
+    assert_false(again.from_disk);
+    w.request.n = 16;
+    w.launches[6].options = "-DOTHER"; /* another program: measured again */
+    OK(tutti_tune(kernels, &w.request, &again));
+    assert_false(again.from_disk);
+    tutti_kernels_free(kernels);
+}
+
+static void all_wrong_gives_no_winner(void **state) {
+    (void)state;
+    world w;
+    make_world(&w, &double_op, 7);
+    add_candidate(&w, "lazy", lazy_source, 16);
+    add_candidate(&w, "wrong", wrong_source, 16);
+    tutti_kernels *kernels = make_kernels(NULL);
+    tutti_tune_result result;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, -1);
+    w.launches[0].file = "no_such_file.cl";
+    w.launches[0].source = NULL;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, -1);
+    assert_non_null(strstr(result.note[0], "no_such_file.cl"));
+    tutti_kernels_free(kernels);
+}
+
+static void inputs_that_change_are_fresh(void **state) {
+    (void)state;
+    world w;
+    make_world(&w, &bump_op, 100);
+    add_candidate(&w, "bump", bump_source, 16);
+    tutti_kernels *kernels = make_kernels(NULL);
+    tutti_tune_result result;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 0);
+    assert_true(result.time_s[0] > 0);
+    tutti_kernels_free(kernels);
+}
+
+static void no_cache_remembers_nothing(void **state) {
+    (void)state;
+    const tutti_profile profile = {.cache_mode = TUTTI_CACHE_OFF};
+    world w;
+    make_world(&w, &double_op, 12);
+    add_candidate(&w, "right", right_source, 16);
+    tutti_kernels *kernels = make_kernels(&profile);
+    tutti_tune_result result;
+    for (int i = 0; i < 2; i++) {
+        OK(tutti_tune(kernels, &w.request, &result));
+        assert_false(result.from_disk);
+        assert_int_equal(result.winner, 0);
+    }
+    tutti_kernels_free(kernels);
+}
+
+static void interpreters_measure_little(void **state) {
+    (void)state;
+    tutti_device plain = device;
+    device.quirks |= TUTTI_QUIRK_INTERPRETER;
+    world w;
+    make_world(&w, &double_op, 64);
+    add_candidate(&w, "slow", slow_source, 16);
+    add_candidate(&w, "right", right_source, 16);
+    w.request.budget_s = 1e-7;
+    tutti_kernels *kernels = make_kernels(NULL);
+    tutti_tune_result result;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 0); /* the first was run */
+    assert_string_equal(result.note[1], "not measured");
+    assert_true(isnan(result.time_s[1]));
+    make_world(&w, &double_op, 1 << 23);
+    add_candidate(&w, "slow", slow_source, 16); /* would take hours */
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 0);
+    assert_string_equal(result.note[0], "not measured");
+    tutti_kernels_free(kernels);
+    device = plain;
+}
+
+static int setup(void **state) {
+    (void)state;
+    fixture_environment(directory);
+    return fixture_open("Portable Computing", &device) ? 0 : 1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    fixture_close(&device);
+    fixture_remove(directory);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_and_broken_candidates_are_rejected),
+        cmocka_unit_test(all_wrong_gives_no_winner),
+        cmocka_unit_test(inputs_that_change_are_fresh),
+        cmocka_unit_test(no_cache_remembers_nothing),
+        cmocka_unit_test(interpreters_measure_little),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
