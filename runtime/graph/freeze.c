@@ -12,6 +12,13 @@ static tutti_status check_updates(const tutti_graph *graph, int32_t *changed_by)
             if ((node->op->mutates >> i & 1) == 0)
                 continue;
             const tutti_tensor_record *record = tutti_graph_record(graph, node->in[i]);
+            if ((node->op->flags & TUTTI_OP_UPDATE) == 0 ||
+                (record->kind != TUTTI_TENSOR_PARAM && record->kind != TUTTI_TENSOR_STATE))
+                return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                                  "%s (node %" PRId32
+                                  "): changes %s, but only updates change something, and only "
+                                  "parameters and states",
+                                  node->op->name, n, record->name);
             const int32_t other = changed_by[node->in[i].id];
             if (other != 0)
                 return tutti_fail(

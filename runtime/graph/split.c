@@ -140,8 +140,14 @@ static tutti_status place(split *s) {
         for (int32_t i = 0; i < tutti_pass_inputs(s->p, n); i++)
             late |= after[node->in[i].id];
         s->commit[n] |= late;
-        for (int32_t i = 0; i < node->n_out; i++)
+        for (int32_t i = 0; i < node->n_out; i++) {
             after[node->out[i].id] = late;
+            if (late && s->p->fetched[node->out[i].id])
+                return tutti_fail(TUTTI_UNSUPPORTED,
+                                  "%s: comes after the updates of a step, when its outputs have "
+                                  "been read already",
+                                  tutti_graph_tensor_name(graph, node->out[i]));
+        }
     }
     return TUTTI_OK;
 }

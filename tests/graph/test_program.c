@@ -168,72 +168,92 @@ static void test_updates(void **state) {
     tutti_graph *g = fresh();
     const tutti_tensor x = batch_input(g, "x", 2);
     const tutti_tensor running = tutti_graph_state(g, "running", 1, (int64_t[]){2}, zeros);
-    const tutti_tensor alone = tutti_graph_state(g, "alone", 1, (int64_t[]){2}, zeros);
-    /* The old value is read by a node that comes later than the update. */
+    const tutti_tensor old = tutti_graph_state(g, "old", 1, (int64_t[]){2}, zeros);
+    const tutti_tensor next = tutti_graph_state(g, "next", 1, (int64_t[]){2}, zeros);
+    /* One update follows the value before the first, the other the value after it, although both
+     * nodes come later. */
     const tutti_tensor mean = tutti_mean(g, x, 1, (int32_t[]){0}, false);
-    const tutti_tensor fresh_mean = apply_ema(g, running, mean);
-    const tutti_tensor old = tutti_scale(g, running, 2);
-    (void)apply_ema(g, alone, old);
-    output(g, "after", tutti_scale(g, fresh_mean, 10));
+    const tutti_tensor changed = apply_ema(g, running, mean);
+    (void)apply_ema(g, old, tutti_scale(g, running, 2));
+    (void)apply_ema(g, next, tutti_scale(g, changed, 2));
     output(g, "centred", tutti_sub(g, x, running));
     freeze(g);
     expect_program(g, TUTTI_EVAL, "x ", "centred ");
     tutti_arena arena = {0};
     const tutti_program p = program_of(g, TUTTI_TRAIN, &arena);
     assert_true(p.on_each[running.id]);
-    assert_false(p.on_each[alone.id]);
+    assert_false(p.on_each[old.id] || p.on_each[next.id]);
     interp in;
     interp_make(&in, g, 3, (int64_t[]){3, 0, 1}, 1, 9);
-    float values[8] = {1, 2, 3, 4, 5, 6, 7, 8}, after[2], centred[8];
-    for (int32_t step = 0; step < 2; step++) {
+    float values[8] = {1, 2, 3, 4, 5, 6, 7, 8}, centred[8], follow[2][2] = {{0}};
+    for (int32_t step = 0; step < 3; step++) {
         interp_step(&in, &p, (void *[]){values});
-        interp_fetch(&in, tutti_graph_find(g, "after"), after);
         interp_fetch(&in, tutti_graph_find(g, "centred"), centred);
-        /* mean (4, 5); running 0, then (2, 2.5), then (3, 3.75) */
         for (int32_t i = 0; i < 2; i++) {
-            const float was = step == 0 ? 0 : (4 + (float)i) / 2;
-            const float is = (was + 4 + (float)i) / 2;
-            assert_float_equal(after[i], 10 * is, 1e-5);
+            const float target = 4 + (float)i; /* the mean */
+            const float was = target * (float[]){0, 0.5F, 0.75F}[step];
+            const float is = target * (float[]){0.5F, 0.75F, 0.875F}[step];
+            follow[0][i] = (follow[0][i] + 2 * was) / 2;
+            follow[1][i] = (follow[1][i] + 2 * is) / 2;
             assert_float_equal(centred[i], values[i] - was, 1e-5);
             for (int32_t d = 0; d < 3; d++)
                 assert_float_equal(((float *)in.memory[d][running.id])[i], is, 1e-5);
-            assert_float_equal(((float *)in.memory[1][alone.id])[i], step == 0 ? 0 : was, 1e-5);
+            assert_float_equal(((float *)in.memory[1][old.id])[i], follow[0][i], 1e-5);
+            assert_float_equal(((float *)in.memory[1][next.id])[i], follow[1][i], 1e-5);
         }
     }
     interp_free(&in);
     tutti_arena_free(&arena);
     tutti_graph_free(g);
+}
 
-    g = fresh();
+static void expect_refused(tutti_graph *g, tutti_status status, const char *message) {
+    tutti_arena arena = {0};
+    tutti_program program;
+    freeze(g);
+    assert_int_equal(tutti_program_make(g, TUTTI_TRAIN, &arena, &program), status);
+    if (strstr(tutti_error_message(), message) == NULL)
+        fail_msg("got: %s\nexpected: %s", tutti_error_message(), message);
+    tutti_arena_free(&arena);
+    tutti_graph_free(g);
+}
+
+static void test_bad_updates(void **state) {
+    (void)state;
+    tutti_graph *g = fresh();
     const tutti_tensor a = tutti_graph_state(g, "a", 0, NULL, zeros);
     const tutti_tensor b = tutti_graph_state(g, "b", 0, NULL, zeros);
     (void)apply_ema(g, a, b);
     (void)apply_ema(g, b, a);
-    output(g, "a", a);
-    freeze(g);
-    tutti_program bad;
-    assert_int_equal(tutti_program_make(g, TUTTI_TRAIN, &arena, &bad), TUTTI_INVALID_ARGUMENT);
-    assert_non_null(strstr(tutti_error_message(), "updates read what each other changes"));
-    tutti_arena_free(&arena);
-    tutti_graph_free(g);
+    output(g, "o", a);
+    expect_refused(g, TUTTI_INVALID_ARGUMENT, "updates read what each other changes");
 
     g = fresh();
     const tutti_tensor s = tutti_graph_state(g, "s", 0, NULL, zeros);
     (void)apply_ema(g, s, s);
     (void)apply_ema(g, s, s);
-    output(g, "s", s);
+    output(g, "o", s);
     assert_int_equal(tutti_graph_freeze(g), TUTTI_INVALID_ARGUMENT);
     assert_string_equal(tutti_error_message(), "s: changed by node 0 (ema) and by node 1 (ema)");
     tutti_graph_free(g);
 
     g = fresh();
+    const tutti_tensor i = tutti_graph_input(g, "i", TUTTI_F32, 0, NULL);
+    (void)apply_ema(g, i, i);
+    output(g, "o", i);
+    assert_int_equal(tutti_graph_freeze(g), TUTTI_INVALID_ARGUMENT);
+    assert_non_null(strstr(tutti_error_message(), "ema (node 0): changes i, but only updates"));
+    tutti_graph_free(g);
+
+    g = fresh();
     const tutti_tensor u = tutti_graph_state(g, "u", 1, (int64_t[]){2}, zeros);
     output(g, "o", tutti_add(g, batch_input(g, "x", 2), apply_ema(g, u, u)));
-    freeze(g);
-    assert_int_equal(tutti_program_make(g, TUTTI_TRAIN, &arena, &bad), TUTTI_UNSUPPORTED);
-    assert_non_null(strstr(tutti_error_message(), "ema (node 0): an update runs once per step"));
-    tutti_arena_free(&arena);
-    tutti_graph_free(g);
+    expect_refused(g, TUTTI_UNSUPPORTED, "ema (node 0): an update runs once per step");
+
+    g = fresh();
+    const tutti_tensor v = tutti_graph_state(g, "v", 1, (int64_t[]){2}, zeros);
+    output(g, "o", tutti_neg(g, apply_ema(g, v, v)));
+    expect_refused(g, TUTTI_UNSUPPORTED, "neg.1: comes after the updates of a step");
 }
 
 static void test_buckets(void **state) {
@@ -408,9 +428,9 @@ static void quiet(void *user, tutti_log_level level, const char *message) {
 int main(void) {
     tutti_log_set(quiet, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_predict), cmocka_unit_test(test_updates),
-        cmocka_unit_test(test_buckets), cmocka_unit_test(test_fusion),
-        cmocka_unit_test(test_print),
+        cmocka_unit_test(test_predict),     cmocka_unit_test(test_updates),
+        cmocka_unit_test(test_bad_updates), cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_fusion),      cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
