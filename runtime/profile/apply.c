@@ -165,7 +165,7 @@ static tutti_status missing(applying *a, int32_t e) {
         tutti_log(TUTTI_LOG_WARNING, "%s: devices[%d]: skipped, nothing matches: %s",
                   a->profile->source, e, text);
     else if (entry->line > 0)
-        status = tutti_fail(TUTTI_NO_DEVICE, "%s:%d: devices[%d] matches no usable device: %s",
+        status = tutti_fail(TUTTI_NO_DEVICE, "%s:%d: devices[%d]: matches no usable device: %s",
                             a->profile->source, entry->line, e, text);
     else
         status = tutti_fail(TUTTI_NO_DEVICE, "profile \"%s\" matches no usable device: %s",
@@ -181,8 +181,14 @@ static tutti_status check_shares(const applying *a) {
         const tutti_profile_device *entry = a->chosen[i].entry;
         uint32_t *units = NULL;
         int32_t parts = 0;
-        TUTTI_TRY(tutti_profile_partition(entry, &a->inventory->devices[a->chosen[i].device],
-                                          &units, &parts));
+        tutti_status status = tutti_profile_partition(
+            entry, &a->inventory->devices[a->chosen[i].device], &units, &parts);
+        if (status == TUTTI_UNSUPPORTED)
+            return tutti_fail_context(status, "%s:%d: devices[%d].%s", a->profile->source,
+                                      entry->line, (int)(entry - a->profile->devices),
+                                      entry->use_compute_units > 0 ? "compute_units" : "partition");
+        if (status != TUTTI_OK)
+            return status;
         free(units);
         sum += entry->share < 0 ? 0 : entry->share * (parts > 0 ? parts : 1);
     }
@@ -210,7 +216,8 @@ static tutti_status apply(applying *a) {
     if (a->n_chosen == 0) {
         tutti_strbuf reasons = {0};
         put_reasons(a, -1, &reasons);
-        status = tutti_fail(TUTTI_NO_DEVICE, "profile \"%s\" matches no usable device: %s",
+        /* Only a file has entries that may be skipped. */
+        status = tutti_fail(TUTTI_NO_DEVICE, "%s: no entry matches a usable device: %s",
                             a->profile->source, reasons.text != NULL ? reasons.text : "");
         tutti_strbuf_free(&reasons);
         return status;
