@@ -1,0 +1,19 @@
+#!/bin/bash
+# An op registered by a user program, with its own kernel file: builds, trains, agrees with its
+# reference; without its kernel file it says which file is missing.
+set -eu
+build=$1
+"$build/bin/own_op"
+empty=$(mktemp -d)
+trap 'rm -rf "$empty"' EXIT
+if message=$(TUTTI_KERNEL_PATH=$empty "$build/bin/own_op" 2>&1); then
+    echo "own_op ran without its kernel file: $message"
+    exit 1
+fi
+case $message in
+*own_op.cl*) ;;
+*)
+    echo "the message does not name own_op.cl: $message"
+    exit 1
+    ;;
+esac
