@@ -33,6 +33,8 @@ typedef struct tutti_csv_options {
     const char *target; /* name of the target column; NULL: the last column */
     bool no_header;
     char separator; /* 0: ',' */
+    /* When target_max > target_min: cells of the target outside are refused. */
+    float target_min, target_max;
 } tutti_csv_options;
 
 /* Loads numeric CSV (RFC 4180): all columns but the target are f32 features, the target an f32 (N x
@@ -62,10 +64,11 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_split(const tutti_dataset *d
  * left and right with zeros moving in. 5 n samples; copies follow their image. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_nudge(const tutti_dataset *dataset,
                                                           int32_t pixels, tutti_dataset **out);
-/* Learns mean and standard deviation of each feature on `fit` and standardises both in place;
- * `other` may be NULL. Constant features become 0. */
+/* Learns mean and standard deviation of each feature on `fit` and standardises it and the others in
+ * place. Constant features become 0. others may be NULL when n_others is 0. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_standardize(tutti_dataset *fit,
-                                                                tutti_dataset *other);
+                                                                tutti_dataset *const *others,
+                                                                int32_t n_others);
 TUTTI_API void tutti_dataset_free(tutti_dataset *dataset);
 
 #ifdef __cplusplus

@@ -2,6 +2,7 @@
 #ifndef TUTTI_TUTTI_H
 #define TUTTI_TUTTI_H
 
+#include "tutti/app.h"
 #include "tutti/data.h"
 #include "tutti/device.h"
 #include "tutti/graph.h"

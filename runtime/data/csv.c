@@ -30,6 +30,7 @@ typedef struct csv_reader {
     /* The table. */
     const char **names; /* NULL without a header */
     int32_t columns, target;
+    float target_min, target_max;
     float *x, *y;
     int64_t rows, rows_capacity;
 } csv_reader;
@@ -196,6 +197,9 @@ static tutti_status add_row(csv_reader *r) {
     for (int32_t c = 0; c < r->columns; c++) {
         const char *text = trim(r->cells[c].text);
         const char *wrong = parse_number(r, text, c == r->target ? r->y + r->rows : x);
+        if (wrong == NULL && c == r->target && r->target_max > r->target_min &&
+            !(r->y[r->rows] >= r->target_min && r->y[r->rows] <= r->target_max))
+            wrong = "is out of range for the target";
         if (wrong != NULL) {
             char name[64], value[64];
             return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: column \"%s\": \"%s\" %s", r->path,
@@ -308,6 +312,8 @@ tutti_status tutti_dataset_load_csv(const char *path, const tutti_csv_options *o
     TUTTI_TRY(tutti_file_read(path, CSV_MAX_BYTES, &text, &size));
     csv_reader r = {.path = path, .separator = separator, .next = text, .end = text + size};
     r.line = 1;
+    r.target_min = options->target_min;
+    r.target_max = options->target_max;
     r.c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     tutti_status status =
         r.c_locale == (locale_t)0 ? tutti_fail_memory(0, "a locale") : read_table(&r, options, out);

@@ -193,11 +193,14 @@ static void rescale(tutti_dataset *set, int64_t column, int64_t columns, double 
     }
 }
 
-tutti_status tutti_dataset_standardize(tutti_dataset *fit, tutti_dataset *other) {
+tutti_status tutti_dataset_standardize(tutti_dataset *fit, tutti_dataset *const *others,
+                                       int32_t n_others) {
     char a[TUTTI_SHAPE_TEXT], b[TUTTI_SHAPE_TEXT];
-    if (other != NULL && !tutti_shape_equal(&fit->x_shape, &other->x_shape))
-        return tutti_fail(TUTTI_SHAPE, "standardize: features are %s and %s",
-                          tutti_shape_text(&fit->x_shape, a), tutti_shape_text(&other->x_shape, b));
+    for (int32_t i = 0; i < n_others; i++)
+        if (!tutti_shape_equal(&fit->x_shape, &others[i]->x_shape))
+            return tutti_fail(TUTTI_SHAPE, "standardize: features are %s and %s",
+                              tutti_shape_text(&fit->x_shape, a),
+                              tutti_shape_text(&others[i]->x_shape, b));
     const int64_t columns = tutti_shape_sample_count(&fit->x_shape);
     for (int64_t c = 0; c < columns; c++) {
         double sum = 0, squares = 0;
@@ -212,8 +215,8 @@ tutti_status tutti_dataset_standardize(tutti_dataset *fit, tutti_dataset *other)
         /* Floats that differ at all deviate by far more than this part of their mean. */
         const double factor = deviation > 1e-12 * fabs(mean) ? 1 / deviation : 0;
         rescale(fit, c, columns, mean, factor);
-        if (other != NULL)
-            rescale(other, c, columns, mean, factor);
+        for (int32_t i = 0; i < n_others; i++)
+            rescale(others[i], c, columns, mean, factor);
     }
     return TUTTI_OK;
 }

@@ -184,7 +184,7 @@ static void standardize(void **state) {
     x[0] = 1000.5F;
     assert_int_equal(tutti_dataset_make(2, &x_shape, x, TUTTI_I32, &y_shape, y, &other), TUTTI_OK);
     x[0] = fit->x[0];
-    assert_int_equal(tutti_dataset_standardize(fit, other), TUTTI_OK);
+    assert_int_equal(tutti_dataset_standardize(fit, &other, 1), TUTTI_OK);
     double mean[3] = {0}, square[3] = {0}, raw_mean = 0, raw_square = 0;
     for (int i = 0; i < N; i++) {
         for (int c = 0; c < 3; c++) {
@@ -202,8 +202,9 @@ static void standardize(void **state) {
     assert_true(fabs((double)other->x[0] - expected) < 1e-4 * fabs(expected));
     assert_true(other->x[1] == 0);
     narrow = numbered(2);
-    assert_int_equal(tutti_dataset_standardize(fit, narrow), TUTTI_SHAPE);
-    assert_int_equal(tutti_dataset_standardize(fit, NULL), TUTTI_OK);
+    assert_int_equal(tutti_dataset_standardize(fit, (tutti_dataset *[]){other, narrow}, 2),
+                     TUTTI_SHAPE);
+    assert_int_equal(tutti_dataset_standardize(fit, NULL, 0), TUTTI_OK);
     tutti_dataset_free(fit);
     tutti_dataset_free(other);
     tutti_dataset_free(narrow);

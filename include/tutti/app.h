@@ -1,0 +1,86 @@
+/* What the samples share: their options, and the way from a graph and data sets to a trained model,
+ * its metrics and a summary.
+ *
+ *     tutti_app app = {.name = "digits", .summary = "…", .epochs = 100, .batch = 32, .lr = 1e-3};
+ *     tutti_status status = tutti_app_parse(&app, argc, argv);
+ *     if (status == TUTTI_OK && !app.done)
+ *         status = train(&app);                 builds app.graph, loads data, tutti_app_run
+ *     return tutti_app_finish(&app, status);    the program's exit code
+ *
+ * These functions write results to standard output; nothing here exits. One thread at a time.
+ */
+#ifndef TUTTI_APP_H
+#define TUTTI_APP_H
+
+#include "tutti/report.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum tutti_app_kind {
+    TUTTI_APP_FLAG, /* value: bool * */
+    TUTTI_APP_TEXT, /* const char ** (NULL: not given) */
+    TUTTI_APP_INT,  /* int64_t * */
+    TUTTI_APP_REAL  /* double * */
+} tutti_app_kind;
+
+/* One option, "--name" or "--name ARGUMENT". What `value` points to holds the default. */
+typedef struct tutti_app_option {
+    const char *name;
+    const char *argument; /* placeholder in the help */
+    const char *help;     /* one line */
+    tutti_app_kind kind;
+    void *value;
+    double min, max; /* of numbers, inclusive */
+} tutti_app_option;
+
+typedef struct tutti_app {
+    /* Set by the program. */
+    const char *name, *summary;
+    const char *data_argument, *data_help; /* of --data, in the help */
+    const tutti_app_option *options;       /* of its own */
+    int32_t n_options;
+    /* Shared options; the program sets defaults, parsing changes them. */
+    const char *profile; /* file or expression; NULL: auto */
+    const char *data;
+    int64_t epochs; /* 0: evaluate only */
+    int64_t batch;
+    double lr;
+    int64_t seed;
+    const char *metrics, *plot;
+    bool explain, quiet;
+    /* State. */
+    bool done;          /* --help or --version was answered: nothing is left to do */
+    tutti_graph *graph; /* made by the program, freed by tutti_app_finish */
+    tutti_profile *opened_profile;
+    tutti_runtime *runtime;
+    tutti_trainer *trainer;
+    tutti_report *report;
+} tutti_app;
+
+/* Parses the command line. Errors: TUTTI_USAGE with a one-line message that names the option and
+ * what it expects. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_app_parse(tutti_app *app, int argc, char **argv);
+
+typedef struct tutti_app_task {
+    const char *title;             /* of the loss curves */
+    tutti_trainer_options trainer; /* batch and seed come from the options */
+    tutti_fit_options fit;         /* epochs come from the options; the report is added */
+    const tutti_dataset *train, *test;
+} tutti_app_task;
+
+/* Opens profile, devices and trainer, prints the plan when --explain asks for it, trains app->graph
+ * (frozen) for --epochs, evaluates on the test set, writes metrics and loss curves, and prints the
+ * summary: test accuracy, samples/s, each device's share, kernels, time to the first step, the path
+ * of the loss curves. The trainer stays open for predictions. out_test may be NULL. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task,
+                                                    tutti_metrics *out_test);
+/* Prints the message of a failed status on standard error, closes all, and returns the exit code.
+ */
+TUTTI_API int tutti_app_finish(tutti_app *app, tutti_status status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,131 @@
+#include "tutti/app.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+
+enum { CALLBACKS_MAX = 16 };
+
+static tutti_status print_plan(tutti_app *app) {
+    char *text;
+    TUTTI_TRY(tutti_plan_explain(tutti_trainer_plan(app->trainer), &text));
+    const bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+    tutti_free(text);
+    return printed ? TUTTI_OK
+                   : tutti_fail(TUTTI_IO, "cannot write standard output: %s", strerror(errno));
+}
+
+/* The speed of the whole fit, which only its last event tells. */
+static tutti_status note_speed(void *user, tutti_event event, const tutti_progress *progress,
+                               tutti_trainer *trainer) {
+    (void)trainer;
+    if (event == TUTTI_EVENT_END)
+        *(double *)user = progress->samples_per_s;
+    return TUTTI_OK;
+}
+
+static tutti_status fit(tutti_app *app, const tutti_app_task *task, double *out_speed) {
+    tutti_callback callbacks[CALLBACKS_MAX];
+    void *users[CALLBACKS_MAX] = {NULL};
+    tutti_fit_options options = task->fit;
+    if (options.n_callbacks < 0 || options.n_callbacks > CALLBACKS_MAX - 2)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "%d callbacks, expected at most %d",
+                          options.n_callbacks, CALLBACKS_MAX - 2);
+    for (int32_t i = 0; i < options.n_callbacks; i++) {
+        callbacks[i] = options.callbacks[i];
+        users[i] = options.callback_users != NULL ? options.callback_users[i] : NULL;
+    }
+    callbacks[options.n_callbacks] = tutti_report_callback;
+    users[options.n_callbacks++] = app->report;
+    callbacks[options.n_callbacks] = note_speed;
+    users[options.n_callbacks++] = out_speed;
+    options.callbacks = callbacks;
+    options.callback_users = users;
+    options.epochs = (int32_t)app->epochs;
+    return tutti_trainer_fit(app->trainer, task->train, &options, NULL);
+}
+
+static void print_devices(const tutti_app *app) {
+    for (int32_t i = 0; i < tutti_runtime_device_count(app->runtime); i++) {
+        const tutti_device_info *info = tutti_runtime_device(app->runtime, i);
+        const tutti_run_device_stats stats = tutti_run_device(tutti_trainer_run(app->trainer), i);
+        printf("  %s %s: share %.1f %%, busy %.2f s%s\n", info->id, info->name, 100 * stats.share,
+               stats.busy_s, stats.lost ? ", lost" : "");
+    }
+}
+
+static tutti_status print_summary(const tutti_app *app, const tutti_app_task *task, double speed,
+                                  const tutti_metrics *test) {
+    const tutti_kernel_stats kernels = tutti_runtime_kernel_stats(app->runtime);
+    const double first = tutti_run_first_step_s(tutti_trainer_run(app->trainer));
+    printf("data: %s; samples: %lld training, %lld validation, %lld test\n", task->train->source,
+           (long long)task->train->n,
+           (long long)(task->fit.validation != NULL ? task->fit.validation->n : 0),
+           (long long)task->test->n);
+    printf("test loss: %.4f\n", test->loss);
+    if (!isnan(test->accuracy))
+        printf("test accuracy: %.2f %%\n", 100 * test->accuracy);
+    if (!isnan(speed))
+        printf("speed: %.0f samples/s\n", speed);
+    printf("devices:\n");
+    print_devices(app);
+    printf("kernels: %d compiled, %d from Tutti's cache, %d from the driver's cache\n",
+           kernels.compiled, kernels.from_disk, kernels.from_driver);
+    if (first > 0)
+        printf("first step: after %.2f s\n", first);
+    if (app->metrics != NULL)
+        printf("metrics: %s\n", app->metrics);
+    if (app->plot != NULL)
+        printf("loss curves: %s\n", app->plot);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return tutti_fail(TUTTI_IO, "cannot write standard output: %s", strerror(errno));
+    return TUTTI_OK;
+}
+
+tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task, tutti_metrics *out_test) {
+    const tutti_report_options report = {.quiet = app->quiet,
+                                         .metrics_path = app->metrics,
+                                         .plot_path = app->plot,
+                                         .title = task->title};
+    TUTTI_TRY(tutti_report_open(&report, &app->report));
+    TUTTI_TRY(tutti_profile_open(app->profile, &app->opened_profile));
+    TUTTI_TRY(tutti_runtime_open(app->opened_profile, &app->runtime));
+    tutti_trainer_options options = task->trainer;
+    options.batch = app->batch;
+    options.seed = (uint64_t)app->seed;
+    TUTTI_TRY(tutti_trainer_open(app->graph, app->runtime, &options, &app->trainer));
+    if (app->explain)
+        TUTTI_TRY(print_plan(app));
+    double speed = (double)NAN;
+    if (app->epochs > 0)
+        TUTTI_TRY(fit(app, task, &speed));
+    tutti_metrics test;
+    TUTTI_TRY(tutti_trainer_evaluate(app->trainer, task->test, &test));
+    TUTTI_TRY(tutti_report_end(app->report, app->trainer, &test));
+    TUTTI_TRY(print_summary(app, task, speed, &test));
+    if (out_test != NULL)
+        *out_test = test;
+    return TUTTI_OK;
+}
+
+int tutti_app_finish(tutti_app *app, tutti_status status) {
+    if (status != TUTTI_OK) {
+        fflush(stdout); /* so that the message comes last */
+        fprintf(stderr, "%s: %s\n", app->name, tutti_error_message());
+    }
+    tutti_report_close(app->report);
+    tutti_trainer_close(app->trainer);
+    tutti_graph_free(app->graph);
+    tutti_runtime_close(app->runtime);
+    tutti_profile_free(app->opened_profile);
+    app->report = NULL;
+    app->trainer = NULL;
+    app->graph = NULL;
+    app->runtime = NULL;
+    app->opened_profile = NULL;
+    return tutti_status_exit_code(status);
+}

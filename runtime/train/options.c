@@ -1,0 +1,147 @@
+/* The command line of the samples. */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "tutti/app.h"
+
+enum { SHARED = 10, OWN_MAX = 32, FIRST_VALUE = 256, HELP = 1, VERSION = 2 };
+
+static void shared_options(tutti_app *app, tutti_app_option out[SHARED]) {
+    const tutti_app_option options[SHARED] = {
+        {"profile", "FILE|EXPR", "devices: a JSON profile, or auto, gpu.0, !cpu, nvidia:* ...",
+         TUTTI_APP_TEXT, (void *)&app->profile, 0, 0},
+        {"data", app->data_argument != NULL ? app->data_argument : "PATH",
+         app->data_help != NULL ? app->data_help : "where the data are", TUTTI_APP_TEXT,
+         (void *)&app->data, 0, 0},
+        {"epochs", "N", "passes over the training set; 0 only evaluates", TUTTI_APP_INT,
+         &app->epochs, 0, 1e6},
+        {"batch", "N", "samples per step, over all devices", TUTTI_APP_INT, &app->batch, 1,
+         1 << 24},
+        {"lr", "RATE", "learning rate", TUTTI_APP_REAL, &app->lr, 1e-12, 1e6},
+        {"seed", "N", "of splits, weights, batches and dropout", TUTTI_APP_INT, &app->seed, 0,
+         (double)INT64_MAX},
+        {"metrics", "FILE.jsonl", "write metrics as JSON lines", TUTTI_APP_TEXT,
+         (void *)&app->metrics, 0, 0},
+        {"plot", "FILE.svg", "write loss curves", TUTTI_APP_TEXT, (void *)&app->plot, 0, 0},
+        {"explain", NULL, "print the plan: ops, devices, kernels, times, memory", TUTTI_APP_FLAG,
+         &app->explain, 0, 0},
+        {"quiet", NULL, "no progress on standard error", TUTTI_APP_FLAG, &app->quiet, 0, 0},
+    };
+    memcpy(out, options, sizeof options);
+}
+
+static tutti_status bad_value(const tutti_app_option *option, const char *text) {
+    return tutti_fail(
+        TUTTI_USAGE, "option '--%s': \"%s\" is not %s from %.15g to %.15g", option->name, text,
+        option->kind == TUTTI_APP_INT ? "a whole number" : "a number", option->min, option->max);
+}
+
+static tutti_status store(const tutti_app_option *option, const char *text) {
+    char *end = NULL;
+    errno = 0;
+    switch (option->kind) {
+    case TUTTI_APP_FLAG:
+        *(bool *)option->value = true;
+        return TUTTI_OK;
+    case TUTTI_APP_TEXT:
+        if (*text == '\0')
+            return tutti_fail(TUTTI_USAGE, "option '--%s' has an empty value", option->name);
+        *(const char **)option->value = text;
+        return TUTTI_OK;
+    case TUTTI_APP_INT: {
+        const long long value = strtoll(text, &end, 10);
+        if (end == text || *end != '\0' || errno != 0 || strchr("+-0123456789", *text) == NULL ||
+            (double)value < option->min || (double)value > option->max)
+            return bad_value(option, text);
+        *(int64_t *)option->value = value;
+        return TUTTI_OK;
+    }
+    case TUTTI_APP_REAL: {
+        const double value = strtod(text, &end);
+        if (end == text || *end != '\0' || strchr("+-.0123456789", *text) == NULL ||
+            strpbrk(text, "xX") != NULL || !(value >= option->min && value <= option->max))
+            return bad_value(option, text);
+        *(double *)option->value = value;
+        return TUTTI_OK;
+    }
+    }
+    return tutti_fail(TUTTI_INVALID_ARGUMENT, "option '--%s' has an unknown kind", option->name);
+}
+
+static void print_option(const tutti_app_option *option) {
+    char left[64];
+    snprintf(left, sizeof left, "--%s%s%s", option->name, option->argument != NULL ? " " : "",
+             option->argument != NULL ? option->argument : "");
+    printf("  %-22s %s", left, option->help);
+    if (option->kind == TUTTI_APP_INT)
+        printf(" (default %lld)", (long long)*(int64_t *)option->value);
+    else if (option->kind == TUTTI_APP_REAL)
+        printf(" (default %g)", *(double *)option->value);
+    printf("\n");
+}
+
+static void print_help(const tutti_app *app, const tutti_app_option *options, int32_t count) {
+    printf("Usage: %s [OPTION]...\n%s\n\n", app->name, app->summary != NULL ? app->summary : "");
+    for (int32_t i = 0; i < count; i++)
+        print_option(options + i);
+    printf("  %-22s this text\n  %-22s the version\n\n", "--help", "--version");
+    printf("Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no usable device, 5 bad input,\n"
+           "6 device lost, 7 out of memory. Documentation: README.md, docs/profile.md.\n");
+}
+
+static tutti_status read_options(tutti_app *app, int argc, char **argv,
+                                 const tutti_app_option *options, int32_t count) {
+    struct option table[SHARED + OWN_MAX + 3] = {{0}};
+    for (int32_t i = 0; i < count; i++)
+        table[i] = (struct option){.name = options[i].name,
+                                   .has_arg = options[i].kind == TUTTI_APP_FLAG ? no_argument
+                                                                                : required_argument,
+                                   .val = FIRST_VALUE + i};
+    table[count] = (struct option){.name = "help", .val = HELP};
+    table[count + 1] = (struct option){.name = "version", .val = VERSION};
+    optind = 0; /* so that a program may parse more than once */
+    opterr = 0;
+    for (;;) {
+        const int value = getopt_long(argc, argv, ":", table, NULL);
+        if (value == -1)
+            break;
+        if (value == HELP) {
+            print_help(app, options, count);
+            app->done = true;
+            return TUTTI_OK;
+        }
+        if (value == VERSION) {
+            printf("%s (Tutti) %s\n", app->name, tutti_version());
+            app->done = true;
+            return TUTTI_OK;
+        }
+        if (value == ':')
+            return tutti_fail(TUTTI_USAGE, "option '%s' needs a value; see --help",
+                              argv[optind - 1]);
+        if (value == '?' && optopt >= FIRST_VALUE)
+            return tutti_fail(TUTTI_USAGE, "option '--%s' takes no value",
+                              options[optopt - FIRST_VALUE].name);
+        if (value < FIRST_VALUE)
+            return tutti_fail(TUTTI_USAGE, "unknown option '%s'; see --help", argv[optind - 1]);
+        TUTTI_TRY(store(&options[value - FIRST_VALUE], optarg));
+    }
+    if (optind < argc)
+        return tutti_fail(TUTTI_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
+    return TUTTI_OK;
+}
+
+tutti_status tutti_app_parse(tutti_app *app, int argc, char **argv) {
+    tutti_app_option options[SHARED + OWN_MAX];
+    if (app->n_options < 0 || app->n_options > OWN_MAX)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "%d options, expected at most %d", app->n_options,
+                          OWN_MAX);
+    shared_options(app, options);
+    for (int32_t i = 0; i < app->n_options; i++)
+        options[SHARED + i] = app->options[i];
+    return read_options(app, argc, argv, options, SHARED + app->n_options);
+}
