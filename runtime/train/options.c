@@ -126,6 +126,8 @@ static tutti_status read_options(tutti_app *app, int argc, char **argv,
         if (value == '?' && optopt >= FIRST_VALUE)
             return tutti_fail(TUTTI_USAGE, "option '--%s' takes no value",
                               options[optopt - FIRST_VALUE].name);
+        if (value == '?' && optopt != 0)
+            return tutti_fail(TUTTI_USAGE, "unknown option '-%c'; see --help", optopt);
         if (value < FIRST_VALUE)
             return tutti_fail(TUTTI_USAGE, "unknown option '%s'; see --help", argv[optind - 1]);
         TUTTI_TRY(store(&options[value - FIRST_VALUE], optarg));
