@@ -28,13 +28,13 @@ static tutti_app make(void) {
                        .seed = 1};
 }
 
-/* Parses a command line of up to 15 words. */
+/* Parses a command line of up to 30 words. */
 static tutti_status parse(tutti_app *app, const char *words) {
     static char text[512];
-    char *argv[17] = {(char *)(uintptr_t) "test"};
+    char *argv[32] = {(char *)(uintptr_t) "test"};
     int argc = 1;
     strncpy(text, words, sizeof text - 1);
-    for (char *word = strtok(text, " "); word != NULL && argc < 16; word = strtok(NULL, " "))
+    for (char *word = strtok(text, " "); word != NULL && argc < 31; word = strtok(NULL, " "))
         argv[argc++] = word;
     return tutti_app_parse(app, argc, argv);
 }
