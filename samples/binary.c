@@ -72,7 +72,7 @@ static tutti_status train(tutti_app *app, const binary_options *options, binary_
     const tutti_app_task task = {
         .title = "Binary classification",
         .trainer = {.accuracy = "accuracy", .prediction = "probability"},
-        .fit = {.validation = data->validation, .patience = 15},
+        .fit = {.validation = data->validation, .patience = 10},
         .train = data->train,
         .test = data->test,
     };

@@ -62,7 +62,7 @@ static tutti_status train(tutti_app *app, digits_data *data) {
     const tutti_app_task task = {
         .title = "UCI handwritten digits",
         .trainer = {.accuracy = "accuracy"},
-        .fit = {.validation = data->validation, .patience = 15},
+        .fit = {.validation = data->validation, .patience = 10},
         .train = data->train,
         .test = data->test,
     };
