@@ -13,6 +13,7 @@
 #include "kernel/cache.h"
 #include "kernel/library.h"
 #include "kernel/source.h"
+#include "kernel/tune.h"
 
 typedef struct tutti_unit_entry {
     char *name;       /* of the __kernel function */
@@ -65,11 +66,6 @@ struct tutti_kernels {
     tutti_arena arena; /* notes of the tuner */
 };
 
-/* As tutti_kernels_want, for measuring candidates. Where units are merged, a trial's programs are
- * apart from those of plans: what a plan's program holds must not depend on whether candidates were
- * measured or recalled in this process, or no cache would know it again. */
-TUTTI_MUST_USE tutti_status tutti_kernels_want_trial(tutti_kernels *kernels,
-                                                     const tutti_launch *launch, const char *op);
 /* As tutti_bound_launch_make, of a trial. */
 TUTTI_MUST_USE tutti_status tutti_bound_launch_make_trial(tutti_kernels *kernels,
                                                           const tutti_launch *launch,

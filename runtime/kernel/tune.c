@@ -376,10 +376,14 @@ tutti_status tutti_tune(tutti_kernels *kernels, const tutti_tune_request *reques
     bool keyed = make_key(&t, key) == TUTTI_OK; /* a missing source refutes its candidate only */
     if (keyed && recall(&t, key))
         return TUTTI_OK;
+    out->winner = -1;
+    out->from_disk = false;
     for (int32_t c = 0; c < CANDIDATES_MAX; c++) {
         out->time_s[c] = NAN;
         out->note[c] = "";
     }
+    if (!(request->budget_s > 0))
+        return TUTTI_OK;
     TUTTI_TRY(measure_all(&t));
     choose(&t);
     if (keyed)

@@ -111,9 +111,11 @@ static tutti_status recall(chooser *c) {
     return TUTTI_OK;
 }
 
-static tutti_status want(chooser *c, const tutti_candidate *candidate, const char *op) {
+typedef tutti_status (*want_fn)(tutti_kernels *kernels, const tutti_launch *launch, const char *op);
+
+static tutti_status want(chooser *c, want_fn fn, const tutti_candidate *candidate, const char *op) {
     for (int32_t i = 0; i < candidate->n_launches; i++)
-        TUTTI_TRY(tutti_kernels_want(c->kernels, &candidate->launches[i], op));
+        TUTTI_TRY(fn(c->kernels, &candidate->launches[i], op));
     return TUTTI_OK;
 }
 
@@ -125,7 +127,7 @@ static bool want_candidates(chooser *c) {
         const request *r = &c->requests[i];
         for (int32_t k = 0; !r->answered && r->skipped == NULL && k < r->ask.n_candidates; k++) {
             const tutti_status status =
-                want(c, &r->ask.candidates[k], tutti_fused_label(r->ask.node));
+                want(c, tutti_kernels_want_trial, &r->ask.candidates[k], r->ask.node->op->name);
             if (status != TUTTI_OK)
                 tutti_log(TUTTI_LOG_DEBUG, "%s", tutti_error_message());
             any = true;
@@ -258,7 +260,7 @@ static tutti_status settle(chooser *c) {
             const tutti_draft_step *draft = &c->draft->steps[mode][s];
             TUTTI_TRY(settle_step(c, mode, s));
             if (draft->n_candidates > 0)
-                TUTTI_TRY(want(c, &draft->candidates[draft->chosen],
+                TUTTI_TRY(want(c, tutti_kernels_want, &draft->candidates[draft->chosen],
                                tutti_fused_label(&m->program.items[m->steps[s].item].node)));
         }
     }
