@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 rng = np.random.default_rng(20240607)
 tensors = {}
+BATCH = 6
 
 
 def put(name, value):
@@ -53,59 +54,61 @@ def case(name, fn, *inputs, grad=True):
 
 
 def ops():
+    """Batches have BATCH samples in every case, so that one step on a device can hold all cases."""
     positive = dict(lo=0.3, hi=3.0)
     for name, fn in (("add", torch.add), ("sub", torch.sub), ("mul", torch.mul), ("div", torch.div)):
-        case(name, fn, uniform(5, 6), uniform(5, 6, **positive))
-        case(f"{name}_row", fn, uniform(5, 6), uniform(6, **positive))
-        case(f"{name}_column", fn, uniform(5, 1), uniform(5, 6, **positive))
+        case(name, fn, uniform(BATCH, 7), uniform(BATCH, 7, **positive))
+        case(f"{name}_row", fn, uniform(BATCH, 7), uniform(7, **positive))
+        case(f"{name}_column", fn, uniform(BATCH, 1), uniform(BATCH, 7, **positive))
         case(f"{name}_both", fn, uniform(4, 1, 3), uniform(2, 1, 5, 1, **positive))
-    case("add_scalar", lambda x: x + 0.75, uniform(5, 6))
-    case("scale", lambda x: x * -1.25, uniform(5, 6))
-    case("pow_square", lambda x: x**2, uniform(5, 6))
-    case("pow_cube", lambda x: x**3, uniform(5, 6))
-    case("pow_inverse", lambda x: x**-1, uniform(5, 6, **positive))
-    case("pow_real", lambda x: x**1.75, uniform(5, 6, **positive))
-    case("neg", torch.neg, uniform(5, 6))
-    case("exp", torch.exp, uniform(5, 6, lo=-20, hi=10))
-    case("log", torch.log, uniform(5, 6, lo=0.01, hi=50))
-    case("sqrt", torch.sqrt, uniform(5, 6, lo=0.01, hi=50))
+    case("add_scalar", lambda x: x + 0.75, uniform(BATCH, 7))
+    case("scale", lambda x: x * -1.25, uniform(BATCH, 7))
+    case("pow_square", lambda x: x**2, uniform(BATCH, 7))
+    case("pow_cube", lambda x: x**3, uniform(BATCH, 7))
+    case("pow_inverse", lambda x: x**-1, uniform(BATCH, 7, **positive))
+    case("pow_real", lambda x: x**1.75, uniform(BATCH, 7, **positive))
+    case("neg", torch.neg, uniform(BATCH, 7))
+    case("exp", torch.exp, uniform(BATCH, 7, lo=-20, hi=10))
+    case("log", torch.log, uniform(BATCH, 7, lo=0.01, hi=50))
+    case("sqrt", torch.sqrt, uniform(BATCH, 7, lo=0.01, hi=50))
     activations = (("relu", torch.relu), ("sigmoid", torch.sigmoid), ("tanh", torch.tanh),
                    ("gelu", lambda x: F.gelu(x, approximate="tanh")))
     for name, fn in activations:
-        case(name, fn, uniform(5, 40, lo=-6, hi=6))
-        case(f"{name}_far", fn, torch.tensor([[-100.0, -50, -20, -1, 1, 20, 50, 100]], dtype=torch.float64))
+        case(name, fn, uniform(BATCH, 40, lo=-6, hi=6))
+        far = torch.tensor([-100.0, -50, -20, -1, 1, 20, 50, 100], dtype=torch.float64)
+        case(f"{name}_far", fn, far.repeat(BATCH, 1))
     for name, fn in (("sum", torch.sum), ("mean", torch.mean), ("max", torch.amax)):
-        case(f"{name}_last", lambda x: fn(x, dim=[2]), uniform(5, 3, 7))
-        case(f"{name}_middle", lambda x: fn(x, dim=[1], keepdim=True), uniform(5, 3, 7))
+        case(f"{name}_last", lambda x: fn(x, dim=[2]), uniform(BATCH, 3, 7))
+        case(f"{name}_middle", lambda x: fn(x, dim=[1], keepdim=True), uniform(BATCH, 3, 7))
     for name, fn in (("sum", torch.sum), ("mean", torch.mean)):
-        case(f"{name}_batch", lambda x: fn(x, dim=[0]), uniform(5, 3, 7))
-        case(f"{name}_all", fn, uniform(5, 3, 7))
-    ties = uniform(5, 3, 7).round()
+        case(f"{name}_batch", lambda x: fn(x, dim=[0]), uniform(BATCH, 3, 7))
+        case(f"{name}_all", fn, uniform(BATCH, 3, 7))
+    ties = uniform(BATCH, 3, 7).round()
     case("max_ties", lambda x: torch.amax(x, dim=[1, 2]), ties)
-    case("reshape", lambda x: torch.softmax(x.reshape(10, 6), -1).reshape(5, 2, 6), uniform(5, 12))
-    case("transpose", lambda x: x.permute(0, 2, 1, 3), uniform(5, 3, 4, 2))
-    case("broadcast_like", lambda x, y: x.expand(5, 3, 4) * y, uniform(3, 1), uniform(5, 3, 4))
+    case("reshape", lambda x: torch.softmax(x.reshape(2 * BATCH, 6), -1).reshape(BATCH, 2, 6), uniform(BATCH, 12))
+    case("transpose", lambda x: x.permute(0, 2, 1, 3), uniform(BATCH, 3, 4, 2))
+    case("broadcast_like", lambda x, y: x.expand(BATCH, 3, 4) * y, uniform(3, 1), uniform(BATCH, 3, 4))
     for ta in (0, 1):
         for tb in (0, 1):
             a, b = uniform(*((9, 7) if ta else (7, 9))), uniform(*((5, 9) if tb else (9, 5)))
             case(f"matmul_{'nt'[ta]}{'nt'[tb]}",
                  lambda x, y: (x.T if ta else x) @ (y.T if tb else y), a, b)
-    case("matmul_batch", torch.matmul, uniform(6, 9), uniform(9, 5))
-    case("matmul_over_batch", lambda x, y: x.T @ y, uniform(6, 9), uniform(6, 5))
-    case("softmax", lambda x: torch.softmax(x, -1), uniform(5, 11, lo=-8, hi=8))
-    case("softmax_far", lambda x: torch.softmax(x, -1), uniform(5, 11, lo=-100, hi=100))
-    case("softmax_cross_entropy", F.cross_entropy, uniform(6, 10, lo=-5, hi=5), labels(6, 10))
-    case("softmax_cross_entropy_far", F.cross_entropy, uniform(6, 10, lo=-100, hi=100), labels(6, 10))
-    targets = torch.tensor(rng.integers(0, 2, (6, 3)), dtype=torch.float64)
+    case("matmul_batch", torch.matmul, uniform(BATCH, 9), uniform(9, 5))
+    case("matmul_over_batch", lambda x, y: x.T @ y, uniform(BATCH, 9), uniform(BATCH, 5))
+    case("softmax", lambda x: torch.softmax(x, -1), uniform(BATCH, 11, lo=-8, hi=8))
+    case("softmax_far", lambda x: torch.softmax(x, -1), uniform(BATCH, 11, lo=-100, hi=100))
+    case("softmax_cross_entropy", F.cross_entropy, uniform(BATCH, 10, lo=-5, hi=5), labels(BATCH, 10))
+    case("softmax_cross_entropy_far", F.cross_entropy, uniform(BATCH, 10, lo=-100, hi=100), labels(BATCH, 10))
+    targets = torch.tensor(rng.integers(0, 2, (BATCH, 3)), dtype=torch.float64)
     bce = F.binary_cross_entropy_with_logits
-    case("bce_with_logits", bce, uniform(6, 3, lo=-5, hi=5), targets)
-    case("bce_with_logits_far", bce, uniform(6, 3, lo=-100, hi=100), targets)
-    case("bce_with_logits_soft", bce, uniform(6, 3), uniform(6, 3, lo=0, hi=1))
-    case("mse", F.mse_loss, uniform(6, 3), uniform(6, 3))
-    logits = uniform(16, 4)
-    case("accuracy", lambda x, t: (x.argmax(1) == t).double().mean(), logits, labels(16, 4), grad=False)
-    case("binary_accuracy", lambda x, t: ((x > 0) == (t > 0.5)).double().mean(), uniform(16, 1),
-         torch.tensor(rng.integers(0, 2, (16, 1)), dtype=torch.float64), grad=False)
+    case("bce_with_logits", bce, uniform(BATCH, 3, lo=-5, hi=5), targets)
+    case("bce_with_logits_far", bce, uniform(BATCH, 3, lo=-100, hi=100), targets)
+    case("bce_with_logits_soft", bce, uniform(BATCH, 3), uniform(BATCH, 3, lo=0, hi=1))
+    case("mse", F.mse_loss, uniform(BATCH, 3), uniform(BATCH, 3))
+    logits = uniform(BATCH, 4)
+    case("accuracy", lambda x, t: (x.argmax(1) == t).double().mean(), logits, labels(BATCH, 4), grad=False)
+    case("binary_accuracy", lambda x, t: ((x > 0) == (t > 0.5)).double().mean(), uniform(BATCH, 1),
+         torch.tensor(rng.integers(0, 2, (BATCH, 1)), dtype=torch.float64), grad=False)
 
 
 def optimizers():

@@ -1,5 +1,6 @@
-/* The same goldens through plan and run, on the first device that is there: optimizers step by
- * step, the network's losses and weights, and a chain of ops forward and backward. */
+/* The same goldens through plan and run, on the devices that are there: every op forward and
+ * backward in one step, optimizers step by step, the network's losses and weights. */
+#include "cases.h"
 #include "training.h"
 #include "tutti/plan.h"
 
@@ -29,6 +30,90 @@ static void check_tensor(const session *s, const char *group, const char *name, 
     OK(tutti_run_read(s->run, tensor, got, (size_t)count * 4));
     golden_check(group, name, expected, got, count, tolerance);
     free(got);
+}
+
+typedef struct placed_case {
+    golden value[4], dout_value;
+    tutti_tensor x[4], y, dout;
+    int32_t n_in;
+    bool has_grad;
+} placed_case;
+
+/* Adds the case to the graph; `loss` grows by sum(y * dout), so that dout is the gradient of y. */
+static void place(tutti_graph *g, const golden_case *c, placed_case *p, tutti_tensor *loss) {
+    char name[64];
+    *p = (placed_case){.n_in = 0};
+    for (; golden_find(&file, &p->value[p->n_in], "%s/in%d", c->name, p->n_in); p->n_in++) {
+        const int i = p->n_in;
+        snprintf(name, sizeof name, "%s.x%d", c->name, i);
+        p->x[i] = make_input(g, name, &p->value[i], (c->batched >> i & 1) != 0);
+        if (p->value[i].dtype == TUTTI_F32)
+            OK(tutti_graph_want_grad(g, p->x[i]));
+    }
+    p->y = c->build(g, p->x);
+    snprintf(name, sizeof name, "%s.y", c->name);
+    OK(tutti_graph_set_output(g, name, p->y));
+    p->has_grad = golden_find(&file, &p->dout_value, "%s/dout", c->name);
+    if (!p->has_grad)
+        return;
+    snprintf(name, sizeof name, "%s.dout", c->name);
+    p->dout = make_input(g, name, &p->dout_value, tutti_graph_tensor_shape(g, p->y).batched);
+    const tutti_tensor part = tutti_sum(g, tutti_mul(g, p->y, p->dout), 0, NULL, false);
+    *loss = loss->id == 0 ? part : tutti_add(g, *loss, part);
+}
+
+static void test_ops(void **state) {
+    (void)state;
+    enum { N = 6 };
+    tutti_graph *g;
+    tutti_tensor loss = {0};
+    placed_case placed[CASES];
+    session s;
+    OK(tutti_graph_make(&g));
+    for (size_t c = 0; c < CASES; c++)
+        place(g, &cases[c], &placed[c], &loss);
+    OK(tutti_graph_set_loss(g, loss));
+    OK(tutti_graph_backward(g));
+    tutti_feed feeds[CASES * 4];
+    tutti_fetch fetches[CASES * 4];
+    golden expected[CASES * 4];
+    const char *names[CASES * 4][2];
+    int32_t n_feeds = 0, n_fetches = 0;
+    for (size_t c = 0; c < CASES; c++) {
+        static const char *const grad_names[] = {"grad0", "grad1"};
+        const placed_case *p = &placed[c];
+        for (int32_t i = -1; i < p->n_in; i++) {
+            if (i >= 0)
+                feeds[n_feeds++] = (tutti_feed){p->x[i], p->value[i].data};
+            if (i >= 0 && (!p->has_grad || p->value[i].dtype != TUTTI_F32))
+                continue;
+            const char *what = i < 0 ? "out" : grad_names[i];
+            const tutti_tensor tensor = i < 0 ? p->y : tutti_graph_grad(g, p->x[i]);
+            if (i >= 0) {
+                char name[64];
+                snprintf(name, sizeof name, "%s.%s", cases[c].name, what);
+                OK(tutti_graph_set_output(g, name, tensor));
+            }
+            names[n_fetches][0] = cases[c].name;
+            names[n_fetches][1] = what;
+            expected[n_fetches] = golden_get(&file, cases[c].name, what);
+            float *got = malloc((size_t)expected[n_fetches].count * 4);
+            memset(got, 0xFF, (size_t)expected[n_fetches].count * 4);
+            fetches[n_fetches++] = (tutti_fetch){tensor, got};
+        }
+        if (p->has_grad)
+            feeds[n_feeds++] = (tutti_feed){p->dout, p->dout_value.data};
+    }
+    OK(tutti_graph_freeze(g));
+    session_open(&s, g, N);
+    OK(tutti_run_step(s.run, TUTTI_TRAIN, N, feeds, n_feeds, fetches, n_fetches));
+    for (int32_t i = 0; i < n_fetches; i++) {
+        golden_check(names[i][0], names[i][1], expected[i].data, fetches[i].data, expected[i].count,
+                     1e-5);
+        free(fetches[i].data);
+    }
+    session_close(&s);
+    tutti_graph_free(g);
 }
 
 static void test_optimizers(void **state) {
@@ -91,7 +176,8 @@ static void test_network(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_optimizers),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ops),
+                                       cmocka_unit_test(test_optimizers),
                                        cmocka_unit_test(test_network)};
     if (tutti_profile_open("auto", &profile) != TUTTI_OK ||
         tutti_runtime_open(profile, &runtime) != TUTTI_OK) {
