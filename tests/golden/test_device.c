@@ -179,7 +179,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ops),
                                        cmocka_unit_test(test_optimizers),
                                        cmocka_unit_test(test_network)};
-    if (tutti_profile_open("auto", &profile) != TUTTI_OK ||
+    const char *devices = getenv("TUTTI_TEST_PROFILE");
+    if (tutti_profile_open(devices != NULL ? devices : "auto", &profile) != TUTTI_OK ||
         tutti_runtime_open(profile, &runtime) != TUTTI_OK) {
         fprintf(stderr, "%s\n", tutti_error_message());
         return 1;
