@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -148,6 +149,20 @@ def collect_atoms(values):
     return atoms
 
 
+def schema_words(node):
+    """Keys of profiles and the words allowed as values."""
+    words = set()
+    if isinstance(node, dict):
+        words |= set(node["properties"]) if isinstance(node.get("properties"), dict) else set()
+        words |= {word for word in node.get("enum", ()) if isinstance(word, str)}
+        for child in node.values():
+            words |= schema_words(child)
+    elif isinstance(node, list):
+        for child in node:
+            words |= schema_words(child)
+    return words
+
+
 def main():
     build, source = sys.argv[1:3]
     program = os.path.join(build, "tests", "test_profile_profile")
@@ -182,6 +197,25 @@ def main():
     if unused:
         failures.append(f"listed but not in the corpus: {unused}")
     print(f"{len(wanted)} files")
+
+    # The manual: its examples are good, and it names every key and every allowed word.
+    with open(os.path.join(source, "docs", "profile.md"), encoding="utf-8") as file:
+        manual = file.read()
+    examples = re.findall(r"```json\n(.*?)```", manual, re.DOTALL)
+    assert len(examples) >= 5
+    with tempfile.TemporaryDirectory() as directory:
+        paths = [os.path.join(directory, f"{i}.json") for i in range(len(examples))]
+        for path, example in zip(paths, examples):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(example)
+            if not schema_accepts(validator, example.encode("utf-8")):
+                failures.append(f"docs/profile.md: the schema refuses {example}")
+        for path, verdict in parser_verdicts(program, paths).items():
+            if verdict != "ok":
+                failures.append(f"docs/profile.md: {verdict}")
+    for word in sorted(schema_words(schema)):
+        if not re.search(r"(?<![\w-])" + re.escape(word) + r"(?![\w-])", manual):
+            failures.append(f"docs/profile.md does not name {word}")
 
     # Values made from the good ones by a few random changes.
     seed = int(time.time())
