@@ -130,7 +130,7 @@ static tutti_status apply_selection(probe *p) {
     tutti_selection *chosen;
     int32_t n_chosen;
     char **reasons;
-    TUTTI_TRY(tutti_profile_select(p->wanted.select, &profile));
+    TUTTI_TRY(tutti_profile_open(p->wanted.select, &profile));
     tutti_status status = tutti_profile_apply(profile, p->inventory, &chosen, &n_chosen, &reasons);
     for (int32_t i = 0; i < p->inventory->n_devices && reasons != NULL; i++) {
         if (reasons[i] == NULL)
