@@ -1,0 +1,179 @@
+/* An OpenCL layer that makes calls fail or spoil their results, for tests: OPENCL_LAYERS names the
+ * library, LAYER_FAULT says what to do, entries separated by ';':
+ *
+ *   CALL=WHAT@N    at the N-th call (from 1), or with a '+' behind it at that and every later one
+ *
+ * CALL is read, map, write, fill, buffer, kernel, build or finish; WHAT is an OpenCL error code or
+ * "flip" (only read and map), which flips one bit of what the device gives back. */
+#include <CL/cl.h>
+#include <CL/cl_icd.h>
+#include <CL/cl_layer.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT     __attribute__((visibility("default")))
+#define MAX_FAULTS 16
+
+enum { READ, MAP, WRITE, FILL, BUFFER, KERNEL, BUILD, FINISH, N_CALLS };
+static const char *const call_names[N_CALLS] = {"read",   "map",    "write", "fill",
+                                                "buffer", "kernel", "build", "finish"};
+
+static const struct _cl_icd_dispatch *next;
+static struct _cl_icd_dispatch table;
+static atomic_int counts[N_CALLS];
+static struct fault { int call, code, from, to; /* code 1: flip */ } faults[MAX_FAULTS];
+static int n_faults;
+
+static void parse(const char *text) {
+    char name[16], what[16], plus;
+    for (; text != NULL && *text != '\0'; text = strchr(text, ';'), text += text != NULL) {
+        int from, fields = sscanf(text, "%15[a-z]=%15[^@]@%d%c", name, what, &from, &plus);
+        int call = 0;
+        while (call < N_CALLS && strcmp(call_names[call], name) != 0)
+            call++;
+        if (fields < 3 || call == N_CALLS || n_faults == MAX_FAULTS) {
+            fprintf(stderr, "layer_fault: cannot read LAYER_FAULT at \"%s\"\n", text);
+            abort();
+        }
+        faults[n_faults++] = (struct fault){call, strcmp(what, "flip") == 0 ? 1 : atoi(what), from,
+                                            fields == 4 && plus == '+' ? 1 << 30 : from};
+    }
+}
+
+/* 0: go on; 1: flip; else the error. */
+static int hit(int call) {
+    const int count = atomic_fetch_add(&counts[call], 1) + 1;
+    for (int i = 0; i < n_faults; i++)
+        if (faults[i].call == call && count >= faults[i].from && count <= faults[i].to)
+            return faults[i].code;
+    return 0;
+}
+
+static void flip(void *data, size_t size) {
+    if (size > 0)
+        ((unsigned char *)data)[size / 7 % 1024 % size] ^= 0x10;
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL read_buffer(cl_command_queue queue, cl_mem buffer,
+                                                   cl_bool blocking, size_t offset, size_t size,
+                                                   void *data, cl_uint n, const cl_event *wait,
+                                                   cl_event *event) {
+    const int what = hit(READ);
+    if (what < 0)
+        return what;
+    const cl_int code = next->clEnqueueReadBuffer(queue, buffer, what == 1 ? CL_TRUE : blocking,
+                                                  offset, size, data, n, wait, event);
+    if (what == 1)
+        flip(data, size);
+    return code;
+}
+
+static CL_API_ENTRY void *CL_API_CALL map_buffer(cl_command_queue queue, cl_mem buffer,
+                                                 cl_bool blocking, cl_map_flags flags,
+                                                 size_t offset, size_t size, cl_uint n,
+                                                 const cl_event *wait, cl_event *event,
+                                                 cl_int *code) {
+    const int what = hit(MAP);
+    if (what < 0) {
+        if (code != NULL)
+            *code = what;
+        return NULL;
+    }
+    void *data = next->clEnqueueMapBuffer(queue, buffer, what == 1 ? CL_TRUE : blocking, flags,
+                                          offset, size, n, wait, event, code);
+    if (what == 1 && data != NULL)
+        flip(data, size);
+    return data;
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL write_buffer(cl_command_queue queue, cl_mem buffer,
+                                                    cl_bool blocking, size_t offset, size_t size,
+                                                    const void *data, cl_uint n,
+                                                    const cl_event *wait, cl_event *event) {
+    const int what = hit(WRITE);
+    return what < 0 ? what
+                    : next->clEnqueueWriteBuffer(queue, buffer, blocking, offset, size, data, n,
+                                                 wait, event);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL fill_buffer(cl_command_queue queue, cl_mem buffer,
+                                                   const void *pattern, size_t pattern_size,
+                                                   size_t offset, size_t size, cl_uint n,
+                                                   const cl_event *wait, cl_event *event) {
+    const int what = hit(FILL);
+    return what < 0 ? what
+                    : next->clEnqueueFillBuffer(queue, buffer, pattern, pattern_size, offset, size,
+                                                n, wait, event);
+}
+
+static CL_API_ENTRY cl_mem CL_API_CALL create_buffer(cl_context context, cl_mem_flags flags,
+                                                     size_t size, void *host, cl_int *code) {
+    const int what = hit(BUFFER);
+    if (what >= 0)
+        return next->clCreateBuffer(context, flags, size, host, code);
+    if (code != NULL)
+        *code = what;
+    return NULL;
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL enqueue_kernel(cl_command_queue queue, cl_kernel kernel,
+                                                      cl_uint dimensions, const size_t *offset,
+                                                      const size_t *global, const size_t *local,
+                                                      cl_uint n, const cl_event *wait,
+                                                      cl_event *event) {
+    const int what = hit(KERNEL);
+    return what < 0 ? what
+                    : next->clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local,
+                                                   n, wait, event);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL build_program(cl_program program, cl_uint n,
+                                                     const cl_device_id *devices,
+                                                     const char *options,
+                                                     void(CL_CALLBACK *notify)(cl_program, void *),
+                                                     void *user) {
+    const int what = hit(BUILD);
+    return what < 0 ? what : next->clBuildProgram(program, n, devices, options, notify, user);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL finish(cl_command_queue queue) {
+    const int what = hit(FINISH);
+    return what < 0 ? what : next->clFinish(queue);
+}
+
+EXPORT CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, void *value,
+                                                      size_t *needed) {
+    const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
+    if (name != CL_LAYER_API_VERSION)
+        return CL_INVALID_VALUE;
+    if (needed != NULL)
+        *needed = sizeof version;
+    if (value != NULL && size < sizeof version)
+        return CL_INVALID_VALUE;
+    if (value != NULL)
+        memcpy(value, &version, sizeof version);
+    return CL_SUCCESS;
+}
+
+EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n_entries,
+                                                   const struct _cl_icd_dispatch *target,
+                                                   cl_uint *n_out,
+                                                   const struct _cl_icd_dispatch **out) {
+    if (n_entries < sizeof table / sizeof(void *))
+        return CL_INVALID_VALUE;
+    parse(getenv("LAYER_FAULT"));
+    next = target;
+    table.clEnqueueReadBuffer = read_buffer;
+    table.clEnqueueMapBuffer = map_buffer;
+    table.clEnqueueWriteBuffer = write_buffer;
+    table.clEnqueueFillBuffer = fill_buffer;
+    table.clCreateBuffer = create_buffer;
+    table.clEnqueueNDRangeKernel = enqueue_kernel;
+    table.clBuildProgram = build_program;
+    table.clFinish = finish;
+    *n_out = sizeof table / sizeof(void *);
+    *out = &table;
+    return CL_SUCCESS;
+}
