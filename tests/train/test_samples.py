@@ -1,0 +1,182 @@
+"""The samples from end to end: options, errors, files they write, what they print."""
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+
+build, source = sys.argv[1], sys.argv[2]
+DIGITS, BINARY = (os.path.join(build, "bin", name) for name in ("digits", "binary"))
+work = tempfile.TemporaryDirectory()
+failures = 0
+
+
+def path(name, text=None):
+    full = os.path.join(work.name, name)
+    if text is not None:
+        with open(full, "w") as f:
+            f.write(text)
+    return full
+
+
+def run(*command, **environment):
+    return subprocess.run(command, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **environment})
+
+
+def check(condition, what, result=None):
+    global failures
+    if not condition:
+        failures += 1
+        print("FAILED: " + what)
+        if result is not None:
+            print("  exit code %d\n  stdout: %s\n  stderr: %s" % (result.returncode, result.stdout, result.stderr))
+
+
+def refused(code, message, *command):
+    result = run(*command)
+    what = " ".join(command)
+    check(result.returncode == code, "%s: exit code %d" % (what, code), result)
+    check(message in result.stderr, "%s: says \"%s\"" % (what, message), result)
+    check(result.stderr.count("\n") == 1, "%s: one line on stderr" % what, result)
+
+
+def end_of(metrics):
+    with open(metrics) as f:
+        lines = [json.loads(line) for line in f]
+    return lines[-1], lines
+
+
+def usage():
+    for program in (DIGITS, BINARY):
+        result = run(program, "--help")
+        check(result.returncode == 0 and result.stderr == "", "--help", result)
+        for option in ("--profile", "--data", "--epochs", "--batch", "--lr", "--seed", "--metrics", "--plot",
+                       "--explain", "--quiet", "--help", "--version"):
+            check(option in result.stdout, "--help names " + option, result)
+        result = run(program, "--version")
+        check(result.returncode == 0 and re.search(r"\d+\.\d+\.\d+\n$", result.stdout), "--version", result)
+    refused(2, "unknown option '--frobnicate'", DIGITS, "--frobnicate")
+    refused(2, "\"ten\" is not a whole number", DIGITS, "--epochs", "ten")
+    refused(2, "option '--lr'", BINARY, "--lr", "-1")
+    refused(2, "needs a value", BINARY, "--target")
+    refused(2, "unexpected argument", BINARY, "data.csv")
+
+
+def bad_input():
+    refused(5, "bad.csv:3: column \"size\": \"tall\" is not a number", BINARY, "--data",
+            path("bad.csv", "age,size,ill\n1,2,0\n3,tall,1\n"))
+    refused(5, "range.csv:2: column \"ill\": \"2\" is out of range", BINARY, "--data",
+            path("range.csv", "age,ill\n1,2\n"))
+    refused(5, "no column is named \"well\"", BINARY, "--data", path("range.csv"), "--target", "well")
+    refused(5, "the file is empty", BINARY, "--data", path("empty.csv", ""))
+    refused(1, "missing.csv: No such file", BINARY, "--data", path("missing.csv"))
+    refused(1, "digits-images.idx3-ubyte.gz: cannot open: No such file", DIGITS, "--data", path("nowhere"))
+    refused(1, "No such file", DIGITS, "--metrics", path("no/where.jsonl"))
+    refused(1, "No such file", DIGITS, "--plot", path("no/where.svg"))
+    os.mkdir(path("damaged"))
+    for name in os.listdir(os.path.join(source, "samples", "data")):
+        if name.endswith(".gz"):
+            data = open(os.path.join(source, "samples", "data", name), "rb").read()
+            open(os.path.join(path("damaged"), name), "wb").write(data[:-9])
+    refused(5, "truncated", DIGITS, "--data", path("damaged"))
+    refused(5, "profile.json:1:", DIGITS, "--profile", path("profile.json", "{"))
+    refused(3, "", DIGITS, "--profile", "nosuchvendor:*", "--quiet")
+
+
+def metrics_and_plot():
+    metrics, plot = path("m.jsonl"), path("p.svg")
+    result = run(DIGITS, "--epochs", "2", "--metrics", metrics, "--plot", plot, "--quiet")
+    check(result.returncode == 0, "digits trains", result)
+    check(result.stderr == "", "--quiet prints nothing on stderr", result)
+    for text in ("test accuracy: ", "samples/s", "share 100.0 %", "loss curves: " + plot, "kernels: ", "first step: "):
+        check(text in result.stdout, "the summary has " + text, result)
+    end, lines = end_of(metrics)
+    check([line["event"] for line in lines] == ["begin", "epoch", "epoch", "end"], "events")
+    check(0.8 < end["test_accuracy"] <= 1 and 0 < end["test_loss"] < 1, "test metrics: %s" % end)
+    check(end["test_samples"] == 359 and end["samples_per_s"] > 0, "samples: %s" % end)
+    check(re.fullmatch("[0-9a-f]{64}", end["weights_blake2b"]), "digest")
+    check(abs(sum(device["share"] for device in end["devices"]) - 1) < 1e-9, "shares: %s" % end["devices"])
+    for device in end["devices"]:
+        check(isinstance(device["name"], str) and device["name"] and device["busy_s"] >= 0, "device: %s" % device)
+    check(sum(device["samples"] for device in end["devices"]) == 2 * 6470, "samples per device")
+    for line in lines[1:3]:
+        for key in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "samples_per_s", "elapsed_s"):
+            check(isinstance(line[key], (int, float)), "epoch line: " + key)
+    texts = [e.text for e in xml.parse(plot).iter() if e.tag.endswith("text")]
+    check("UCI handwritten digits" in texts, "title of the plot: %s" % texts)
+    check(any(t.startswith("validation, lowest") for t in texts), "legend of the plot: %s" % texts)
+    return end
+
+
+def equal_runs():
+    profile = path("fixed.json", json.dumps({"devices": [{"match": {"type": "cpu", "index": 0}}],
+                                             "determinism": "reproducible"}))
+    digests = []
+    for seed in ("3", "3", "4"):
+        metrics = path("digest.jsonl")
+        result = run(DIGITS, "--profile", profile, "--epochs", "1", "--seed", seed, "--quiet", "--metrics", metrics)
+        check(result.returncode == 0, "reproducible run", result)
+        digests.append(end_of(metrics)[0]["weights_blake2b"])
+    check(digests[0] == digests[1], "equal runs end in equal weights: %s" % digests)
+    check(digests[0] != digests[2], "seeds matter: %s" % digests)
+
+
+def progress():
+    result = run(BINARY, "--epochs", "3")
+    check(result.returncode == 0, "binary trains", result)
+    check("generated" in result.stdout, "binary says that its data are generated", result)
+    lines = result.stderr.splitlines()
+    pattern = (r"epoch \d/3  step \d+/\d+  loss [\d.]+  accuracy [\d.]+ %  val loss [\d.]+  "
+               r"val accuracy [\d.]+ %  \d+ samples/s  ETA \d:\d\d")
+    check(len(lines) == 3 and all(re.fullmatch(pattern, line) for line in lines), "plain progress lines", result)
+    # On a terminal one line rewrites itself.
+    master, slave = pty.openpty()
+    process = subprocess.Popen([BINARY, "--epochs", "3"], stdout=subprocess.DEVNULL, stderr=slave,
+                               env={**os.environ, "TERM": "xterm", "NO_COLOR": "1"})
+    os.close(slave)
+    text, deadline = b"", time.time() + 60
+    while time.time() < deadline and select.select([master], [], [], 60)[0]:
+        try:
+            part = os.read(master, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        text += part
+    process.wait(timeout=60)
+    check(process.returncode == 0 and text.startswith(b"\repoch 1/3") and text.count(b"\n") == 1,
+          "terminal progress: %r" % text)
+    check(b"\033[0m" not in text and b"\033[K" in text, "NO_COLOR: %r" % text)
+
+
+def explain():
+    result = run(DIGITS, "--explain", "--epochs", "0", "--quiet")
+    check(result.returncode == 0, "--explain", result)
+    for text in ("softmax_cross_entropy", "adam", "cpu.0", "peak", "test accuracy: "):
+        check(text in result.stdout, "--explain shows " + text, result)
+
+
+def csv():
+    rows = ["a,b,ill,c"]
+    for i in range(400):  # ill when a + c > 0, features of different scales
+        a, b, c = (i * 37 % 101) - 50, 1000 + i % 7, ((i * 53 % 97) - 48) * 1e-3
+        rows.append("%d,%d,%d,%g" % (a, b, a + 1000 * c > 0, c))
+    metrics = path("csv.jsonl")
+    result = run(BINARY, "--data", path("good.csv", "\r\n".join(rows) + "\r\n"), "--target", "ill", "--quiet",
+                 "--metrics", metrics)
+    check(result.returncode == 0, "binary learns from CSV", result)
+    check("good.csv" in result.stdout and "generated" not in result.stdout, "binary names its file", result)
+    check(end_of(metrics)[0]["test_accuracy"] >= 0.9, "accuracy from CSV: %s" % end_of(metrics)[0])
+
+
+for test in (usage, bad_input, metrics_and_plot, equal_runs, progress, explain, csv):
+    begin = time.time()
+    test()
+    print("%s: %.1f s" % (test.__name__, time.time() - begin), flush=True)
+sys.exit(1 if failures else 0)
