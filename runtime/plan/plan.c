@@ -83,7 +83,7 @@ static tutti_status check_capacity(const tutti_plan *plan) {
                       plan->batch, plan->n_devices, sum);
 }
 
-static tutti_status make(tutti_plan *plan) {
+tutti_status tutti_plan_draft(tutti_plan *plan, tutti_draft_device **out_drafts) {
     const tutti_runtime *runtime = plan->runtime;
     plan->n_devices = runtime->n_devices;
     plan->owner = choose_owner(runtime);
@@ -102,13 +102,24 @@ static tutti_status make(tutti_plan *plan) {
         for (int32_t i = 0; i < plan->n_devices; i++)
             TUTTI_TRY(draft_mode(plan, &plan->devices[i], mode, &program, &drafts[i]));
     }
-    TUTTI_TRY(tutti_plan_choose(plan, drafts));
+    *out_drafts = drafts;
+    return TUTTI_OK;
+}
+
+tutti_status tutti_plan_finish(tutti_plan *plan, const tutti_draft_device *drafts) {
     for (int32_t i = 0; i < plan->n_devices; i++) {
         take_choices(&plan->devices[i], &drafts[i]);
         TUTTI_TRY(tutti_plan_layout(plan, &plan->devices[i]));
         tutti_plan_costs(plan, &plan->devices[i], &drafts[i]);
     }
     return check_capacity(plan);
+}
+
+static tutti_status make(tutti_plan *plan) {
+    tutti_draft_device *drafts;
+    TUTTI_TRY(tutti_plan_draft(plan, &drafts));
+    TUTTI_TRY(tutti_plan_choose(plan, drafts));
+    return tutti_plan_finish(plan, drafts);
 }
 
 tutti_status tutti_plan_make(const tutti_graph *graph, tutti_runtime *runtime,
