@@ -8,6 +8,7 @@
  * are finite. */
 #define TUTTI_FUSE_OPERANDS_MAX 24
 #define TUTTI_FUSE_MEMBERS_MAX  32
+#define TUTTI_FUSE_INPUTS_MAX   16 /* of one member */
 
 /* A node of a chain. Each has one output, of the chain's shape. */
 typedef struct tutti_fused_member {
@@ -24,6 +25,10 @@ typedef struct tutti_fused_chain {
     const char *label;
 } tutti_fused_chain;
 
+/* Lowers a chain (graph/generate.c). */
+TUTTI_MUST_USE tutti_status tutti_chain_lower(const tutti_node_info *node,
+                                              const tutti_fused_chain *chain,
+                                              const tutti_device_info *device, tutti_lowering *out);
 /* Lowers an elementwise node that has no lower of its own. */
 TUTTI_MUST_USE tutti_status tutti_elementwise_lower(const tutti_node_info *node,
                                                     const tutti_device_info *device,
