@@ -16,7 +16,7 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 /* What the weight is multiplied with before the step. */
 static float decay(const tutti_run_values *run, const void *attr) {
     const tutti_adam_attr *adam = attr;
-    return (float)(1.0 - tutti_decimal(run->scalars[adam->lr]) * adam->weight_decay);
+    return (float)(1.0 - (double)run->scalars[adam->lr] * adam->weight_decay);
 }
 
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,

@@ -58,7 +58,7 @@ tutti_launch *tutti_update_launch(const tutti_node_info *node, tutti_lowering *o
 
 float tutti_adam_step_size(const tutti_run_values *run, const void *attr) {
     const tutti_adam_attr *adam = attr;
-    const double lr = tutti_decimal(run->scalars[adam->lr]);
+    const double lr = (double)run->scalars[adam->lr];
     return (float)(lr / (1.0 - pow(adam->beta1, (double)(run->step + 1))));
 }
 
@@ -98,7 +98,7 @@ tutti_status tutti_adam_lower(const tutti_node_info *node, tutti_lowering *out, 
 
 void tutti_adam_ref(const tutti_ref_call *call, bool decoupled) {
     const tutti_adam_attr *attr = call->node->attr;
-    const double lr = tutti_decimal(call->run->scalars[attr->lr]);
+    const double lr = (double)call->run->scalars[attr->lr];
     const double t = (double)(call->run->step + 1);
     const double correction1 = 1.0 - pow(attr->beta1, t), correction2 = 1.0 - pow(attr->beta2, t);
     float *param = call->in[0], *m = call->in[2], *v = call->in[3];

@@ -47,7 +47,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
 
 static void ref(const tutti_ref_call *call) {
     const tutti_sgd_attr *attr = call->node->attr;
-    const double lr = tutti_decimal(call->run->scalars[attr->lr]);
+    const double lr = (double)call->run->scalars[attr->lr];
     float *param = call->in[0], *velocity = call->node->n_in == 3 ? call->in[2] : NULL;
     const float *grad = call->in[1];
     const int64_t count = tutti_shape_count(&call->node->in_type[0].shape, 0);
