@@ -11,19 +11,27 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool started;
 
+/* Whether the library is in this process as a driver: programs link libraries such as zlib, or the
+ * loader itself, that a wrong .icd file may name. */
+static bool driver_loaded(const char *library) {
+    void *handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    if (handle == NULL)
+        return false;
+    void *entry = dlsym(handle, "clGetExtensionFunctionAddress");
+    void *own = dlsym(RTLD_DEFAULT, "clGetPlatformIDs");
+    Dl_info driver, loader;
+    const bool yes = entry != NULL && dladdr(entry, &driver) != 0 && own != NULL &&
+                     dladdr(own, &loader) != 0 && driver.dli_fbase != loader.dli_fbase;
+    dlclose(handle);
+    return yes;
+}
+
 bool tutti_loader_started(const tutti_icd *icds, int32_t count) {
     pthread_mutex_lock(&lock);
     bool yes = started;
     pthread_mutex_unlock(&lock);
-    for (int32_t i = 0; i < count && !yes; i++) {
-        if (icds[i].problem[0] != '\0')
-            continue;
-        void *handle = dlopen(icds[i].library, RTLD_LAZY | RTLD_NOLOAD);
-        if (handle != NULL) {
-            yes = true;
-            dlclose(handle);
-        }
-    }
+    for (int32_t i = 0; i < count && !yes; i++)
+        yes = icds[i].problem[0] == '\0' && driver_loaded(icds[i].library);
     return yes;
 }
 

@@ -23,12 +23,15 @@ typedef struct bad_driver {
     const char *reason;
 } bad_driver;
 
+/* Sources: Clover was deprecated for and removed in Mesa 25.2 and crashes in its compiler; Beignet
+ * was given up in 2018 and fails the self-tests of John the Ripper (issue 3749); hashcat 6.1
+ * refuses PoCL before 1.5 as likely to fail in compilation or to compute wrong results. */
 static const bad_driver bad_drivers[] = {
     {"Clover", NULL, "known-bad driver: Mesa's Clover is no longer maintained, use Rusticl"},
     {"Intel Gen OCL Driver", NULL,
      "known-bad driver: Beignet is no longer maintained, use Intel's compute runtime"},
     {"Portable Computing Language", "1.5",
-     "known-bad driver: PoCL before 1.5 miscompiles kernels, update it"},
+     "known-bad driver: PoCL before 1.5 fails or miscompiles kernels, update it"},
 };
 
 static const char *const generic_platforms[] = {"rusticl", "Clover", "Portable Computing Language",

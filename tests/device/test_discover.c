@@ -122,7 +122,8 @@ static void broken_drivers_hide_nothing(void **state) {
     write_icd("02-empty.icd", "");
     write_icd("03-crlf.icd", "libpocl.so.2\r\n");
     write_icd("04-missing.icd", "libtutti-no-such-driver.so.9\n");
-    write_icd("05-nodriver.icd", "libz.so.1\n");
+    /* Libraries that this process has already, but not as drivers. */
+    write_icd("05-nodriver.icd", "libc.so.6\n");
     write_icd("readme.txt", "libtutti-ignored.so\n");
     symlink("/nonexistent.icd", path("06-dangling.icd"));
     fake("07-abort.icd", "a", "abort");
