@@ -36,8 +36,10 @@ typedef float4 f4u __attribute__((aligned(4)));
     (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se,  \
               a.sf, b.sf)
 
-/* panel[k][j] = op(B)[k0 + k][j0 + j], 0 beyond N. */
-static inline void pack_b(__global const float *restrict b, __local float *restrict panel, int N,
+/* No restrict in functions: it becomes an intrinsic that oclgrind does not know.
+ *
+ * panel[k][j] = op(B)[k0 + k][j0 + j], 0 beyond N. */
+static inline void pack_b(__global const float *b, __local float *panel, int N,
                           int K, int j0, int k0, int kc) {
 #if TRANS_B
     for (int v = 0; v < NV; v++) {
@@ -107,7 +109,7 @@ static inline void pack_b(__global const float *restrict b, __local float *restr
 #endif
 
 /* tile(i, k) = op(A)[i0 + i][k0 + k], 0 from row `rows` on. */
-static inline void pack_a(__global const float *restrict a, __local float *restrict tile, int M,
+static inline void pack_a(__global const float *a, __local float *tile, int M,
                           int K, int i0, int rows, int k0, int kc) {
 #if TRANS_A
     if (rows == MR) {

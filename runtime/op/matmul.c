@@ -268,7 +268,12 @@ static const tutti_matmul_attr nn = {0, 0}, nt = {0, 1}, tn = {1, 0}, tt = {1, 1
     }
 static const tutti_op_example examples[] = {
     CASE("one number", 0, nn, 1, 1, 1, 1),
-    CASE("row times column", 0, nn, 1, 19, 19, 1),
+    /* Positive: a single sum does not cancel to nothing, where only noise is left to compare. */
+    {.label = "row times column",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {1, 19}, .lo = 0.25F, .hi = 1},
+            {.rank = 2, .dim = {19, 1}, .lo = 0.25F, .hi = 1}},
+     .attr = &nn},
     CASE("column times row", 0, nn, 17, 1, 1, 33),
     CASE("primes", 0, nn, 7, 13, 13, 5),
     CASE("primes NT", 0, nt, 7, 13, 5, 13),

@@ -37,10 +37,13 @@ AXES(second_keep, 2, 1);
 AXES(outer_inner, 5, 0);
 AXES(alternate, 0x2A, 0);
 AXES(alternate_keep, 0x15, 1);
+/* Mostly positive, so that a single sum does not cancel to nothing, where only noise is left to
+ * compare.
+ */
 #define CASE(text, count, tag, dims, ...)                                                          \
     {                                                                                              \
-        .label = text, .n = count, .n_in = 1, .in = {{.rank = dims, .dim = {__VA_ARGS__}}},        \
-        .attr = &(tag)                                                                             \
+        .label = text, .n = count, .n_in = 1,                                                      \
+        .in = {{.rank = dims, .dim = {__VA_ARGS__}, .lo = -0.25F, .hi = 1}}, .attr = &(tag)        \
     }
 static const tutti_op_example examples[] = {
     {.label = "scalar", .n_in = 1, .in = {{.rank = 0}}, .attr = &none},

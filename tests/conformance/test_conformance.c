@@ -2,7 +2,8 @@
  * every candidate agrees with the reference on every OpenCL device present.
  *
  * TUTTI_TEST_SEED repeats a run. TUTTI_CONFORMANCE_WORK=<n> leaves out examples of more than n
- * operations, and library routines, for devices that are interpreters. */
+ * operations, and library routines, for devices that are interpreters. TUTTI_CONFORMANCE_OP=<name>
+ * runs the candidates of that op only. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 
 static uint64_t seed;
 static double work_limit = INFINITY;
+static const char *only_op;
 
 static tutti_rng rng_of(const tutti_op *op, const tutti_op_example *example) {
     char name[256];
@@ -231,7 +233,8 @@ static int32_t check_device(const tutti_device *device) {
     for (int32_t o = 0; o < n_ops; o++)
         for (int32_t e = 0; e < ops[o]->n_examples; e++) {
             const tutti_op_example *example = &ops[o]->examples[e];
-            if (example->refused != NULL || (ops[o]->flags & TUTTI_OP_ALIAS) != 0)
+            if (example->refused != NULL || (ops[o]->flags & TUTTI_OP_ALIAS) != 0 ||
+                (only_op != NULL && strcmp(only_op, ops[o]->name) != 0))
                 continue;
             for (int32_t other = 0; other < 2; other++) {
                 job *j = &jobs[n_jobs];
@@ -289,6 +292,7 @@ int main(void) {
         seed = strtoull(wanted, NULL, 10);
     if (work != NULL)
         work_limit = strtod(work, NULL);
+    only_op = getenv("TUTTI_CONFORMANCE_OP");
     printf("TUTTI_TEST_SEED=%llu\n", (unsigned long long)seed);
     fflush(stdout);
     const struct CMUnitTest tests[] = {
