@@ -65,7 +65,8 @@ TUTTI_MUST_USE tutti_status tutti_buffer_make(const tutti_device *device, size_t
 /* A view of [offset, offset + size) of a buffer; offset is a multiple of info.base_align_bytes. */
 TUTTI_MUST_USE tutti_status tutti_buffer_view(const tutti_device *device, cl_mem buffer,
                                               size_t offset_bytes, size_t size_bytes, cl_mem *out);
-/* Blocking copies. Larger ones on unified memory map, others are read and write commands. */
+/* Blocking copies. Larger ones on unified memory that is not a CPU's map, others are read and write
+ * commands. */
 TUTTI_MUST_USE tutti_status tutti_buffer_write(const tutti_device *device, cl_mem buffer,
                                                size_t offset_bytes, const void *data,
                                                size_t size_bytes);

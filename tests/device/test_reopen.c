@@ -13,6 +13,8 @@
 
 #include "device/open.h"
 
+#define OCLGRIND "/usr/lib/oclgrind/liboclgrind-rt-icd.so"
+
 static char dir[] = "/tmp/tutti-test-XXXXXX";
 
 static void write_icd(const char *name, const char *directory, const char *content) {
@@ -46,23 +48,42 @@ static bool is_loaded(const char *part) {
     return found;
 }
 
-static void use(const tutti_inventory *inventory, int32_t index) {
+static void move_a_word(const tutti_device *device, uint32_t word) {
+    uint32_t out = ~word;
+    cl_mem buffer;
+    assert_int_equal(tutti_buffer_make(device, sizeof word, &buffer), TUTTI_OK);
+    assert_int_equal(tutti_buffer_write(device, buffer, 0, &word, sizeof word), TUTTI_OK);
+    assert_int_equal(tutti_buffer_read(device, buffer, 0, &out, sizeof out), TUTTI_OK);
+    assert_int_equal(out, word);
+    clReleaseMemObject(buffer);
+}
+
+static void use_all(const tutti_inventory *inventory, const int32_t *indices, int32_t n) {
     static const tutti_profile profile = {.source = "test"};
     static const tutti_profile_device entry = {.share = TUTTI_SHARE_AUTO};
-    const tutti_selection selection = {index, &entry};
+    tutti_selection selections[4];
     tutti_device *devices;
     int32_t count;
-    if (tutti_devices_open_selected(&profile, inventory, &selection, 1, &devices, &count) !=
+    for (int32_t i = 0; i < n; i++)
+        selections[i] = (tutti_selection){indices[i], &entry};
+    if (tutti_devices_open_selected(&profile, inventory, selections, n, &devices, &count) !=
         TUTTI_OK)
         fail_msg("%s", tutti_error_message());
-    uint32_t out = 0xFFFFFFFF, in = 0x12345678;
-    cl_mem buffer;
-    assert_int_equal(tutti_buffer_make(devices, sizeof in, &buffer), TUTTI_OK);
-    assert_int_equal(tutti_buffer_write(devices, buffer, 0, &in, sizeof in), TUTTI_OK);
-    assert_int_equal(tutti_buffer_read(devices, buffer, 0, &out, sizeof out), TUTTI_OK);
-    assert_int_equal(out, in);
-    clReleaseMemObject(buffer);
+    assert_int_equal(count, n);
+    for (int32_t i = 0; i < n; i++) {
+        assert_string_equal(devices[i].info.name, inventory->devices[indices[i]].name);
+        move_a_word(&devices[i], 0x12345678u + (uint32_t)i);
+    }
     tutti_devices_close(devices, count);
+}
+
+static void use(const tutti_inventory *inventory, int32_t index) {
+    use_all(inventory, &index, 1);
+}
+
+static void use_two(const tutti_inventory *inventory, int32_t a, int32_t b) {
+    const int32_t both[] = {a, b};
+    use_all(inventory, both, 2);
 }
 
 static void a_bad_driver_stays_out(void **state) {
@@ -74,6 +95,9 @@ static void a_bad_driver_stays_out(void **state) {
     write_icd("3-pocl.icd", "", "libpocl.so.2");
     write_icd("4-pocl-again.icd", "", "libpocl.so.2");
     write_icd("5-missing.icd", "", "libtutti-no-such-driver.so");
+    const bool two_vendors = access(OCLGRIND, R_OK) == 0;
+    if (two_vendors)
+        write_icd("6-oclgrind.icd", "", OCLGRIND);
     setenv("OCL_ICD_VENDORS", dir, 1);
     setenv("FAKE_a", "abort", 1);
     setenv("FAKE_b", "platform=Made up;device=name:toy", 1);
@@ -93,6 +117,11 @@ static void a_bad_driver_stays_out(void **state) {
 
     /* The duplicate is the same device. */
     use(inventory, again);
+    if (two_vendors) {
+        const int32_t grind = of_icd(inventory, "6-oclgrind.icd")->first_device;
+        assert_int_equal(inventory->devices[grind].duplicate_of, -1);
+        use_two(inventory, pocl, grind);
+    }
 
     tutti_inventory *second;
     assert_int_equal(tutti_discover(NULL, &second), TUTTI_OK);
