@@ -39,7 +39,7 @@ typedef struct tutti_kernel_stats {
     int32_t compiled;    /* handed to the driver as source with no earlier trace in its own cache */
     int32_t from_disk;   /* loaded from Tutti's cache */
     int32_t from_driver; /* built again from source that this driver's own cache has seen */
-    double build_s;      /* wall time spent building */
+    double build_s;      /* wall time spent building, on the device where it took longest */
 } tutti_kernel_stats;
 TUTTI_API tutti_kernel_stats tutti_runtime_kernel_stats(const tutti_runtime *runtime);
 

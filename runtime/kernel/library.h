@@ -2,13 +2,14 @@
  * all plans.
  *
  *     tutti_kernels_make(profile, device, &kernels)
- *     tutti_kernels_want(kernels, launch)        for each launch that a plan needs: collects,
- * builds nothing tutti_kernels_build(kernels)               one call, all programs
- * (tutti_kernels_build_all: all devices in parallel) tutti_bound_launch_make(kernels, launch, …)
+ *     tutti_kernels_want(kernels, launch, op)    for each launch of a plan: collects, builds
+ * nothing tutti_kernels_build(kernels)               one call, all programs
+ *     tutti_bound_launch_make(kernels, launch, ...)
  *
  * Order of sources: the profile's kernel directories, TUTTI_KERNEL_PATH (colon-separated), the
- * embedded copy. #include "x.clh" is expanded by us, with #line, from the same order. Cache: see
- * cache.h.
+ * embedded copy; see source.h. Compiled programs come from our disk cache or the driver's, see
+ * cache.h. Where each program costs dearly (PoCL), what is wanted by one build becomes one program,
+ * see merge.h: so want everything before building, and in the same order at each start.
  */
 #ifndef TUTTI_KERNEL_LIBRARY_H
 #define TUTTI_KERNEL_LIBRARY_H
@@ -26,8 +27,10 @@ void tutti_kernels_free(tutti_kernels *kernels);
  * accepted and ignored. */
 TUTTI_MUST_USE tutti_status tutti_kernels_want(tutti_kernels *kernels, const tutti_launch *launch,
                                                const char *op);
-/* Builds what is wanted and not built yet. The first failure: TUTTI_BUILD_FAILED "op on device:
- * file.cl:line: first error of the log". */
+/* Builds what is wanted and not built yet, and makes its kernels. One that fails does not keep the
+ * others from being built. The first failure: TUTTI_BUILD_FAILED "op on device (name):
+ * file.cl:line: first error of the log"; the whole log goes to the debug log. A failed one fails
+ * again when it is wanted or bound again. */
 TUTTI_MUST_USE tutti_status tutti_kernels_build(tutti_kernels *kernels);
 /* The same for several devices at once, a thread each; statuses (may be NULL) gets one per device.
  */

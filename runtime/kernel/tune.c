@@ -24,6 +24,9 @@
 #define INTERPRETER_FLOPS 4e6
 /* A candidate may take this much longer than the first before its run is not even begun. */
 #define SLOWER_EXPECTED 4.0
+/* Where getting binaries is slow, a library's routines take seconds to build, since it asks for
+ * them: not repaid over thousands of steps unless the node takes this long without. */
+#define ROUTINE_WORTH_S 1e-3
 /* Only a clear gain beats a candidate that the op ranks before. */
 #define CLEAR_GAIN 0.97
 
@@ -300,12 +303,24 @@ static tutti_status make_full(tuning *t, tutti_trial *small, int64_t n_small, tu
     return status == TUTTI_OUT_OF_MEMORY ? TUTTI_OK : status;
 }
 
+static bool worth_building(const tuning *t, const tutti_candidate *candidate) {
+    bool routine = false;
+    for (int32_t i = 0; i < candidate->n_launches; i++)
+        routine |= candidate->launches[i].routine != NULL;
+    return !routine || (t->device->quirks & TUTTI_QUIRK_BINARY_SLOW) == 0 || t->first_s == 0 ||
+           t->first_s >= ROUTINE_WORTH_S;
+}
+
 static tutti_status try_all(tuning *t, tutti_trial *small, tutti_trial *full) {
     for (int32_t c = 0; c < t->request->n_candidates; c++) {
         if (t->refuted[c])
             continue;
         if (t->first_s > 0 && !affordable(t, t->first_s)) {
             TUTTI_TRY(note(t, c, "not measured"));
+            continue;
+        }
+        if (!worth_building(t, &t->request->candidates[c])) {
+            TUTTI_TRY(note(t, c, "not measured, slow to build"));
             continue;
         }
         TUTTI_TRY(try_candidate(t, c, small, full));

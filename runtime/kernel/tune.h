@@ -23,7 +23,8 @@ typedef struct tutti_tune_result {
     int32_t winner;      /* -1 when every candidate is wrong or does not build */
     double time_s[8];    /* per candidate: median; NaN when not measured */
     const char *note[8]; /* "", "wrong result (error 3e-2)", "does not compile", "not measured";
-                            owned by kernels */
+                            "not measured, slow to build" (a library's routine, where its build
+                            cannot be repaid); owned by kernels */
     bool from_disk;
 } tutti_tune_result;
 

@@ -231,6 +231,33 @@ static void interpreters_measure_little(void **state) {
     device = plain;
 }
 
+/* On PoCL a routine takes seconds to build: not for microseconds. */
+static void routines_must_be_worth_their_build(void **state) {
+    (void)state;
+    world w;
+    make_world(&w, &double_op, 64);
+    add_candidate(&w, "right", right_source, 16);
+    add_candidate(&w, "routine", right_source, 16);
+    w.launches[1].source = NULL;
+    w.launches[1].routine = "clblast_sgemm";
+    tutti_kernels *kernels = make_kernels(NULL);
+    tutti_tune_result result;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 0);
+    assert_string_equal(result.note[1], "not measured, slow to build");
+    tutti_kernels_free(kernels);
+    tutti_device plain = device;
+    device.quirks = 0;
+    setenv("POCL_KERNEL_CACHE", "0", 1);
+    kernels = make_kernels(NULL);
+    w.request.n = 100;
+    OK(tutti_tune(kernels, &w.request, &result)); /* tried, with arguments that do not fit */
+    assert_non_null(strstr(result.note[1], "does not run: routine clblast_sgemm takes 8"));
+    tutti_kernels_free(kernels);
+    unsetenv("POCL_KERNEL_CACHE");
+    device = plain;
+}
+
 static int setup(void **state) {
     (void)state;
     fixture_environment(directory);
@@ -251,6 +278,7 @@ int main(void) {
         cmocka_unit_test(inputs_that_change_are_fresh),
         cmocka_unit_test(no_cache_remembers_nothing),
         cmocka_unit_test(interpreters_measure_little),
+        cmocka_unit_test(routines_must_be_worth_their_build),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
