@@ -80,9 +80,14 @@ static void on_terminal(unsigned short width, char *text, size_t size) {
         tutti_progress_line_show(&line, TUTTI_EVENT_STEP, &p); /* only the first is shown */
     tutti_progress_line_show(&line, TUTTI_EVENT_EPOCH, &p);
     tutti_progress_line_show(&line, TUTTI_EVENT_END, &p);
-    const ssize_t got = read(master, text, size - 1);
-    assert_true(got > 0);
-    text[got] = '\0';
+    /* A terminal hands out its text in parts. */
+    size_t length = 0;
+    while (length == 0 || text[length - 1] != '\n') {
+        const ssize_t got = read(master, text + length, size - 1 - length);
+        assert_true(got > 0);
+        length += (size_t)got;
+    }
+    text[length] = '\0';
     fclose(f);
     close(master);
 }
