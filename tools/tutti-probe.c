@@ -49,7 +49,7 @@ typedef struct probe {
     tutti_inventory *inventory;
     tutti_device_report *reports; /* one per device */
     bool wrong;                   /* a self-test failed */
-    bool failed;                  /* something could not be measured */
+    tutti_status failed;          /* why something could not be measured, or OK */
 } probe;
 
 static void print_help(void) {
@@ -191,15 +191,17 @@ static tutti_status bench_work(void *user, tutti_strbuf *out) {
 /* Runs one errand; *out stays NULL when it fails. */
 static tutti_status send(probe *p, errand *e, tutti_status (*work)(void *, tutti_strbuf *),
                          uint32_t deadline_ms, size_t size, const void **out,
-                         const char **out_problem) {
+                         const char **out_problem, tutti_status *out_status) {
     tutti_child_job job = {.work = work, .user = e};
     TUTTI_TRY(tutti_child_run(&p->arena, &job, 1, deadline_ms));
-    if (job.problem[0] != '\0')
+    *out_status = job.status;
+    if (job.status != TUTTI_OK)
         *out_problem = job.problem;
-    else if (job.size_bytes != size)
-        *out_problem = "its answer was damaged";
     else
         *out = job.bytes;
+    if (job.status == TUTTI_OK && job.size_bytes != size)
+        return tutti_fail(TUTTI_INTERNAL, "a child process answered %zu bytes instead of %zu",
+                          job.size_bytes, size);
     return TUTTI_OK;
 }
 
@@ -207,8 +209,9 @@ static tutti_status test_device(probe *p, int32_t device) {
     tutti_device_report *report = &p->reports[device];
     errand e = {p->inventory, device, (uint64_t)time(NULL) ^ ((uint64_t)getpid() << 32)};
     const void *answer = NULL;
+    tutti_status status;
     TUTTI_TRY(send(p, &e, selftest_work, SELFTEST_DEADLINE_MS, sizeof(tutti_selftest_result),
-                   &answer, &report->selftest_problem));
+                   &answer, &report->selftest_problem, &status));
     report->selftest = answer;
     p->wrong = p->wrong || answer == NULL;
     for (int32_t i = 0; report->selftest != NULL && i < report->selftest->n_items; i++)
@@ -220,10 +223,12 @@ static tutti_status measure_device(probe *p, int32_t device) {
     tutti_device_report *report = &p->reports[device];
     errand e = {p->inventory, device, 0};
     const void *answer = NULL;
+    tutti_status status;
     TUTTI_TRY(send(p, &e, bench_work, BENCH_DEADLINE_MS, sizeof(tutti_bench_result), &answer,
-                   &report->bench_problem));
+                   &report->bench_problem, &status));
     report->bench = answer;
-    p->failed = p->failed || answer == NULL;
+    if (p->failed == TUTTI_OK)
+        p->failed = status;
     return TUTTI_OK;
 }
 
@@ -322,8 +327,8 @@ static tutti_status run(probe *p) {
         TUTTI_TRY(emit_profile(p));
     if (p->wrong)
         return tutti_fail(TUTTI_WRONG_RESULT, "the self-test failed");
-    if (p->failed)
-        return tutti_fail(TUTTI_OPENCL, "a device could not be measured");
+    if (p->failed != TUTTI_OK)
+        return tutti_fail(p->failed, "a device could not be measured");
     return TUTTI_OK;
 }
 

@@ -23,7 +23,7 @@ extern char **environ;
 typedef struct child {
     pid_t pid;         /* 0 once it has been waited for, or was never started */
     int report, noise; /* -1 when closed */
-    char *bytes; /* of the report: one letter ('W' work done, 'P' problem), then the content */
+    char *bytes;       /* of the report: the status of work as one byte, then the content */
     size_t size, capacity;
     char said[NOISE_MAX]; /* the end of what the driver wrote to stdout and stderr */
     size_t said_size;
@@ -71,13 +71,15 @@ static _Noreturn void run_child(const tutti_child_job *job, char **environment, 
     environ = environment;
     become_plain(noise);
     tutti_strbuf out = {0};
-    tutti_strbuf_puts(&out, "W");
-    if (job->work(job->user, &out) != TUTTI_OK) {
-        out.length = 0;
-        tutti_strbuf_printf(&out, "P%s", tutti_error_message());
+    tutti_strbuf_append(&out, "", 1); /* room for the status */
+    const tutti_status status = job->work(job->user, &out);
+    if (status != TUTTI_OK) {
+        out.length = 1;
+        tutti_strbuf_puts(&out, tutti_error_message());
     }
     if (out.failed)
         _exit(1);
+    out.text[0] = (char)status;
     const uint64_t size = out.length;
     write_all(report, (const char *)&size, sizeof size);
     write_all(report, out.text, out.length);
@@ -274,15 +276,18 @@ static tutti_status finish(tutti_arena *arena, tutti_child_job *job, child *c,
                            uint32_t deadline_ms) {
     const bool complete = report_complete(c);
     const bool late = !complete && c->report >= 0;
-    int status = 0;
-    const bool known = end_child(c, &status);
+    int death = 0;
+    const bool known = end_child(c, &death);
     const char *content = complete ? c->bytes + sizeof(uint64_t) + 1 : NULL;
     const size_t size = complete ? c->size - sizeof(uint64_t) - 1 : 0;
     job->bytes = NULL;
     job->size_bytes = 0;
+    job->status = complete ? (tutti_status)c->bytes[sizeof(uint64_t)]
+                  : late   ? TUTTI_TIMEOUT
+                           : TUTTI_OPENCL;
     if (!complete)
-        job->problem = describe_death(arena, c, late, deadline_ms, status, known);
-    else if (c->bytes[sizeof(uint64_t)] == 'P')
+        job->problem = describe_death(arena, c, late, deadline_ms, death, known);
+    else if (job->status != TUTTI_OK)
         job->problem = tutti_arena_printf(arena, "%.*s", (int)size, content);
     else {
         job->problem = "";

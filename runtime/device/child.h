@@ -17,6 +17,7 @@ typedef struct tutti_child_job {
     const char *vendors; /* OCL_ICD_VENDORS in the child; NULL leaves it */
     /* Results. */
     const char *problem; /* "" or: crashed (signal 6, Aborted), hung: no answer in 10 s, … */
+    tutti_status status; /* OK, that of work, TIMEOUT when it hung, OPENCL when it crashed */
     const char *bytes;   /* what work put out, when there is no problem; owned by the arena */
     size_t size_bytes;
 } tutti_child_job;

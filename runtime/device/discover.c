@@ -275,63 +275,6 @@ static void add_problem(builder *b, int32_t icd) {
     };
 }
 
-static bool same_hardware(const tutti_inventory_full *inv, const tutti_device_info *a,
-                          const tutti_device_info *b) {
-    if (a->platform == b->platform) /* twins */
-        return false;
-    if (a->uuid[0] != '\0' && strcmp(a->uuid, b->uuid) == 0)
-        return true;
-    if (a->pci[0] != '\0' && strcmp(a->pci, b->pci) == 0)
-        return true;
-    /* One library, loaded under two names of .icd files. */
-    const tutti_inventory_source *p = &inv->sources[a->platform], *q = &inv->sources[b->platform];
-    return p->icd != q->icd && p->library[0] != '\0' && strcmp(p->library, q->library) == 0 &&
-           p->ordinal == q->ordinal && a->index == b->index;
-}
-
-/* Lower is better: a usable device before one that is not, the maker's own driver before others. */
-static int rank(const tutti_device_info *device) {
-    return (device->unusable[0] != '\0' ? 2 : 0) +
-           (tutti_quirks_generic_platform(device->platform_name) ? 1 : 0);
-}
-
-static tutti_status name_devices(tutti_inventory_full *inv, tutti_device_info *devices) {
-    const int32_t n = inv->view.n_devices;
-    for (int wanted = 0; wanted < 4; wanted++)
-        for (int32_t i = 0; i < n; i++) {
-            if (rank(&devices[i]) != wanted)
-                continue;
-            for (int32_t k = 0; k < n && devices[i].duplicate_of < 0; k++)
-                if (k != i && devices[k].duplicate_of < 0 &&
-                    (rank(&devices[k]) < wanted || (rank(&devices[k]) == wanted && k < i)) &&
-                    same_hardware(inv, &devices[k], &devices[i]))
-                    devices[i].duplicate_of = k;
-        }
-    int32_t counts[9] = {0};
-    for (int32_t i = 0; i < n; i++) {
-        if (devices[i].unusable[0] != '\0' || devices[i].duplicate_of >= 0)
-            continue;
-        static const char *const names[] = {[TUTTI_DEVICE_CPU] = "cpu",
-                                            [TUTTI_DEVICE_GPU] = "gpu",
-                                            [TUTTI_DEVICE_ACCELERATOR] = "accelerator",
-                                            [TUTTI_DEVICE_CUSTOM] = "custom"};
-        const uint32_t type = devices[i].type;
-        devices[i].id = tutti_arena_printf(&inv->arena, "%s.%d", names[type], counts[type]++);
-        if (devices[i].id == NULL)
-            return TUTTI_OUT_OF_MEMORY;
-    }
-    /* A profile may still ask for the duplicate, by its platform. */
-    for (int32_t i = 0; i < n; i++) {
-        if (devices[i].duplicate_of < 0 || devices[i].unusable[0] != '\0')
-            continue;
-        devices[i].id = tutti_arena_printf(
-            &inv->arena, "%s@%d", devices[devices[i].duplicate_of].id, devices[i].platform);
-        if (devices[i].id == NULL)
-            return TUTTI_OUT_OF_MEMORY;
-    }
-    return TUTTI_OK;
-}
-
 static tutti_status discover(discovery *d) {
     tutti_inventory_full *inv = d->inventory;
     TUTTI_TRY(tutti_icd_find(d->arena, &inv->icds, &inv->n_icds, &inv->view.searched));
@@ -374,7 +317,7 @@ static tutti_status discover(discovery *d) {
             for (int32_t p = 0; p < d->walks[i].n_platforms; p++)
                 TUTTI_TRY(add_platform(&b, &d->walks[i], p, i));
     }
-    return name_devices(inv, b.devices);
+    return tutti_inventory_name(inv, b.devices);
 }
 
 tutti_status tutti_discover(const tutti_discover_options *options, tutti_inventory **out) {

@@ -20,6 +20,10 @@ typedef struct tutti_inventory_full {
     tutti_inventory_source *sources; /* one per platform */
 } tutti_inventory_full;
 
+/* Sets duplicate_of and id of every device; the rest of the inventory is complete. */
+TUTTI_MUST_USE tutti_status tutti_inventory_name(tutti_inventory_full *inventory,
+                                                 tutti_device_info *devices);
+
 /* Whether the ICD loader has loaded drivers into this process already, through us or the program:
  * it does so once, and what it took then is what this process has. */
 bool tutti_loader_started(const tutti_icd *icds, int32_t count);

@@ -120,8 +120,10 @@ LAYER_FAULT="kernel=-5@3" expect 4 --self-test
 says "CL_OUT_OF_RESOURCES (-5) on cpu.0"
 LAYER_FAULT="buffer=-4@1" expect 4 --self-test
 says "CL_MEM_OBJECT_ALLOCATION_FAILURE"
-LAYER_FAULT="kernel=-5@1" expect 1 --bench
+LAYER_FAULT="kernel=-5@1" expect 6 --bench
 says "measured *FAILED"
+LAYER_FAULT="buffer=-4@1" expect 7 --bench
+LAYER_FAULT="kernel=-30@1" expect 1 --bench
 unset OPENCL_LAYERS
 
 # Measuring.
