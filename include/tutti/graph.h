@@ -95,6 +95,11 @@ TUTTI_API tutti_status tutti_graph_optimize(tutti_graph *graph, const tutti_opti
 /* Checks the graph and makes it read-only. Returns the first error of any constructor. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_graph_freeze(tutti_graph *graph);
 
+/* The declared loss; invalid when there is none. */
+TUTTI_API tutti_tensor tutti_graph_loss(const tutti_graph *graph);
+/* True after tutti_graph_optimize: training steps change parameters. */
+TUTTI_API bool tutti_graph_has_optimizer(const tutti_graph *graph);
+
 /* The first error so far and its message ("" when none). Borrowed. */
 TUTTI_API tutti_status tutti_graph_status(const tutti_graph *graph);
 TUTTI_API const char *tutti_graph_message(const tutti_graph *graph);

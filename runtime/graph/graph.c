@@ -299,6 +299,14 @@ tutti_tensor tutti_graph_find(const tutti_graph *graph, const char *name) {
     return tensor.id != 0 ? tensor : find_output(graph, name);
 }
 
+tutti_tensor tutti_graph_loss(const tutti_graph *graph) {
+    return graph->loss;
+}
+
+bool tutti_graph_has_optimizer(const tutti_graph *graph) {
+    return graph->has_optimizer;
+}
+
 const char *tutti_graph_tensor_name(const tutti_graph *graph, tutti_tensor tensor) {
     return tutti_graph_owns(graph, tensor) ? graph->tensors[tensor.id].name : "invalid";
 }
