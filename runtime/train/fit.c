@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "graph/graph.h"
 #include "train/trainer.h"
 
 typedef struct fit {
@@ -161,7 +160,7 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
              .base_lr = NAN,
              .best_loss = (double)INFINITY,
              .epoch = {.loss = nan, .accuracy = nan, .samples_per_s = nan}};
-    if (!trainer->graph->has_optimizer)
+    if (!tutti_graph_has_optimizer(trainer->graph))
         return tutti_fail(TUTTI_STATE, "fit: the graph has no optimizer");
     TUTTI_TRY(tutti_trainer_check(trainer, set, "fit"));
     if (f.options->validation != NULL)

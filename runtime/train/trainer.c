@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "graph/graph.h"
+#include "tutti/ext/op.h"
 
 static tutti_status find_input(const tutti_graph *graph, tutti_tensor given, const char *name,
                                tutti_tensor *out) {
@@ -21,10 +21,9 @@ static tutti_status find_input(const tutti_graph *graph, tutti_tensor given, con
 static tutti_status find_tensors(tutti_trainer *trainer, const tutti_trainer_options *options) {
     const tutti_graph *graph = trainer->graph;
     char text[TUTTI_SHAPE_TEXT];
-    if (!graph->frozen || graph->loss.id == 0)
-        return tutti_fail(TUTTI_STATE, "trainer: the graph %s",
-                          graph->frozen ? "has no loss" : "is not frozen");
-    trainer->loss = graph->loss;
+    trainer->loss = tutti_graph_loss(graph);
+    if (trainer->loss.id == 0)
+        return tutti_fail(TUTTI_STATE, "trainer: the graph has no loss");
     TUTTI_TRY(find_input(graph, options->x, "x", &trainer->x));
     TUTTI_TRY(find_input(graph, options->y, "y", &trainer->y));
     trainer->prediction = tutti_graph_find(graph, trainer->prediction_name);
