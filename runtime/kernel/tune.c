@@ -266,6 +266,9 @@ static tutti_status try_candidate(tuning *t, int32_t c, tutti_trial *small, tutt
             status = measure(t, c, run, once);
     }
     tutti_trial_unbind(run);
+    tutti_log(TUTTI_LOG_DEBUG, "%s on %s: candidate %s: first run %.1f ms, then %.1f us",
+              t->request->node->op->name, t->device->info.id, candidate->name, 1e3 * t->verify_s,
+              1e6 * t->result->time_s[c]);
     return status == TUTTI_OK ? TUTTI_OK : refute(t, c, status, "does not run");
 }
 
