@@ -22,7 +22,8 @@ typedef struct tutti_dataset {
 } tutti_dataset;
 
 /* Loads features and labels from IDX files, plain or gzip'd (format: LeCun's MNIST page). Unsigned
- * bytes are scaled by `scale` (0 means 1/255). The caller owns the result: tutti_dataset_free.
+ * bytes are scaled by `scale` (0 means 1/255), floats are taken as they are; labels are bytes or
+ * ints from 0. The caller owns the result: tutti_dataset_free.
  * Errors: TUTTI_IO with the path; TUTTI_BAD_INPUT with the path and what is wrong (magic, type,
  * counts that differ, truncation). */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_load_idx(const char *images_path,
@@ -37,9 +38,11 @@ typedef struct tutti_csv_options {
     float target_min, target_max;
 } tutti_csv_options;
 
-/* Loads numeric CSV (RFC 4180): all columns but the target are f32 features, the target an f32 (N x
- * 1). Errors: TUTTI_BAD_INPUT as "file:line: column \"name\": \"value\" is not a number". options
- * may be NULL. */
+/* Loads numeric CSV (RFC 4180; UTF-8 with or without a byte order mark, lines ending in LF or CRLF,
+ * blank lines skipped, at most 4 GiB and 65,536 columns): all columns but the target are f32
+ * features, the target an f32 (N x 1). Numbers are decimal with '.', whatever the locale; nan, inf
+ * and values beyond the range of float are refused. options may be NULL. Errors: TUTTI_IO with the
+ * path; TUTTI_BAD_INPUT as "file:line: column \"name\": \"value\" is not a number". */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_load_csv(const char *path,
                                                              const tutti_csv_options *options,
                                                              tutti_dataset **out);

@@ -33,6 +33,8 @@ static tutti_status read_some(gzFile gz, const char *path, void *data, unsigned 
         return tutti_fail(TUTTI_BAD_INPUT, "%s: the gzip stream is truncated", path);
     if (code == Z_DATA_ERROR)
         return tutti_fail(TUTTI_BAD_INPUT, "%s: the gzip stream is damaged", path);
+    if (code == Z_MEM_ERROR)
+        return tutti_fail_memory(wanted, path);
     if (got < 0)
         return tutti_fail(TUTTI_IO, "%s: cannot read: %s", path,
                           code == Z_ERRNO && errno != 0 ? strerror(errno) : text);
@@ -122,9 +124,10 @@ static tutti_status idx_read(const char *path, idx_file *f) {
     *f = (idx_file){.path = path};
     errno = 0;
     gzFile gz = gzopen(path, "rb");
+    if (gz == NULL && (errno == 0 || errno == ENOMEM))
+        return tutti_fail_memory(0, path);
     if (gz == NULL)
-        return tutti_fail(TUTTI_IO, "%s: cannot open: %s", path,
-                          errno != 0 ? strerror(errno) : "out of memory");
+        return tutti_fail(TUTTI_IO, "%s: cannot open: %s", path, strerror(errno));
     tutti_status status = read_header(gz, f);
     if (status == TUTTI_OK)
         status = read_elements(gz, f);

@@ -78,8 +78,8 @@ typedef struct bench {
     tutti_dataset *train, *validation;
 } bench;
 
-static bench make_bench(void) {
-    bench b = {.graph = make_graph(&sgd)};
+static bench make_bench_with(const tutti_optimizer *optimizer) {
+    bench b = {.graph = make_graph(optimizer)};
     b.train = make_data(TRAIN_N, 1);
     b.validation = make_data(35, 2);
     ok(tutti_trainer_open(
@@ -87,6 +87,10 @@ static bench make_bench(void) {
         &(tutti_trainer_options){.accuracy = "accuracy", .batch = BATCH, .seed = seed},
         &b.trainer));
     return b;
+}
+
+static bench make_bench(void) {
+    return make_bench_with(&sgd);
 }
 
 static void free_bench(bench *b) {
@@ -124,9 +128,9 @@ static void widen(const float *from, double *to, int n) {
 }
 
 /* Two epochs of SGD, computed here in double over the same batches, with a smaller last batch. */
-static void fit_is_sgd(void **state) {
-    (void)state;
-    bench b = make_bench();
+static void compare_with_sgd(const tutti_optimizer *optimizer) {
+    bench b = make_bench_with(optimizer);
+    int64_t clipped = 0;
     float w[CLASSES * FEATURES], bias[CLASSES];
     double rw[CLASSES * FEATURES], rb[CLASSES], losses[2] = {0};
     read_weights(b.trainer, b.graph, w, bias);
@@ -151,10 +155,20 @@ static void fit_is_sgd(void **state) {
                         gw[c * FEATURES + k] += d * (double)x[i * FEATURES + k];
                 }
             }
+            double norm = 0, rate = 0.1;
             for (int i = 0; i < CLASSES * FEATURES; i++)
-                rw[i] -= 0.1 * gw[i];
+                norm += gw[i] * gw[i];
             for (int c = 0; c < CLASSES; c++)
-                rb[c] -= 0.1 * gb[c];
+                norm += gb[c] * gb[c];
+            norm = sqrt(norm);
+            if (optimizer->clip_norm > 0 && norm > (double)optimizer->clip_norm) {
+                rate *= (double)optimizer->clip_norm / norm;
+                clipped++;
+            }
+            for (int i = 0; i < CLASSES * FEATURES; i++)
+                rw[i] -= rate * gw[i];
+            for (int c = 0; c < CLASSES; c++)
+                rb[c] -= rate * gb[c];
         }
     }
     tutti_batcher_free(batches);
@@ -172,7 +186,18 @@ static void fit_is_sgd(void **state) {
     for (int c = 0; c < CLASSES; c++)
         assert_true(fabs((double)bias[c] - rb[c]) < 1e-5);
     assert_int_equal(tutti_run_steps(tutti_trainer_run(b.trainer)), 2 * STEPS);
+    assert_int_equal(clipped > 0, optimizer->clip_norm > 0);
     free_bench(&b);
+}
+
+static void fit_is_sgd(void **state) {
+    (void)state;
+    compare_with_sgd(&sgd);
+}
+
+static void gradients_are_clipped(void **state) {
+    (void)state;
+    compare_with_sgd(&(tutti_optimizer){.kind = TUTTI_SGD, .lr = 0.1F, .clip_norm = 0.25F});
 }
 
 static void predict_equals_evaluate(void **state) {
@@ -353,6 +378,13 @@ static void not_finite(void **state) {
     assert_int_equal(tutti_trainer_fit(b.trainer, b.train, NULL, NULL), TUTTI_BAD_INPUT);
     assert_message("the loss is ");
     free_bench(&b);
+    b = make_bench();
+    b.validation->x[3] = NAN;
+    assert_int_equal(tutti_trainer_fit(b.trainer, b.train,
+                                       &(tutti_fit_options){.validation = b.validation}, NULL),
+                     TUTTI_BAD_INPUT);
+    assert_message("the validation loss is nan in epoch 1");
+    free_bench(&b);
 }
 
 static void misuse(void **state) {
@@ -429,6 +461,7 @@ static int close_runtime(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fit_is_sgd),
+        cmocka_unit_test(gradients_are_clipped),
         cmocka_unit_test(predict_equals_evaluate),
         cmocka_unit_test(callbacks),
         cmocka_unit_test(early_stop),

@@ -175,7 +175,31 @@ def csv():
     check(end_of(metrics)[0]["test_accuracy"] >= 0.9, "accuracy from CSV: %s" % end_of(metrics)[0])
 
 
-for test in (usage, bad_input, metrics_and_plot, equal_runs, progress, explain, csv):
+def two_vendors():
+    oclgrind, pocl = "/usr/lib/oclgrind/liboclgrind-rt-icd.so", "/etc/OpenCL/vendors/pocl.icd"
+    if not (os.path.exists(oclgrind) and os.path.exists(pocl)):
+        print("two vendors: oclgrind or PoCL is missing, not tested")
+        return
+    os.mkdir(path("icd"))
+    with open(pocl) as f:
+        path("icd/pocl.icd", f.read())
+    path("icd/oclgrind.icd", oclgrind + "\n")
+    # Fixed shares on a small network (the simulator is slow), measured shares on the digits.
+    for program, profile in ((BINARY, os.path.join(source, "samples", "profiles", "two-vendors.json")), (DIGITS, "all")):
+        ends = []
+        for devices, environment in (("cpu", {}), (profile, {"OCL_ICD_VENDORS": path("icd")})):
+            metrics = path("vendors.jsonl")
+            result = run(program, "--profile", devices, "--epochs", "1", "--quiet", "--metrics", metrics, **environment)
+            check(result.returncode == 0, "%s on %s" % (program, devices), result)
+            ends.append(end_of(metrics)[0])
+        one, two = (end["test_loss"] for end in ends)
+        check(len(ends[1]["devices"]) == 2, "two devices: %s" % ends[1]["devices"])
+        check(abs(one - two) <= 1e-4 * one, "one vendor %.9g, two vendors %.9g" % (one, two))
+        if program == BINARY:
+            check(sorted(round(d["share"], 2) for d in ends[1]["devices"]) == [0.25, 0.75], "shares: %s" % ends[1])
+
+
+for test in (usage, bad_input, metrics_and_plot, equal_runs, progress, explain, csv, two_vendors):
     begin = time.time()
     test()
     print("%s: %.1f s" % (test.__name__, time.time() - begin), flush=True)
