@@ -175,9 +175,11 @@ static tutti_status make(tutti_kernels *kernels, const char *op, const char *nam
 
 tutti_status tutti_cl_program_make(tutti_kernels *kernels, const char *op, const char *name,
                                    const char *source, const char *options, cl_program *out) {
-    const char *own = kernels->device->build_options;
+    const char *own = kernels->device->build_options != NULL ? kernels->device->build_options : "";
+    bool has_standard = strstr(own, "-cl-std=") != NULL || strstr(options, "-cl-std=") != NULL;
     tutti_strbuf text = {0};
-    tutti_strbuf_printf(&text, "-cl-std=CL1.2 %s %s", own == NULL ? "" : own, options);
+    tutti_strbuf_printf(&text, "%s%s%s%s", has_standard ? "" : "-cl-std=CL1.2 ", own,
+                        own[0] != '\0' ? " " : "", options);
     char *all = tutti_strbuf_take(&text);
     if (all == NULL)
         return TUTTI_OUT_OF_MEMORY;

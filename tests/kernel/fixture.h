@@ -140,6 +140,23 @@ static inline void fixture_environment(char directory[512]) {
     unsetenv("TUTTI_KERNEL_PATH");
 }
 
+#define FIXTURE_OCLGRIND "/usr/lib/oclgrind/liboclgrind-rt-icd.so"
+
+/* Puts oclgrind, where it is installed, beside the drivers of the machine. Before the first OpenCL
+ * call. */
+static inline void fixture_add_oclgrind(const char *directory) {
+    if (access(FIXTURE_OCLGRIND, R_OK) != 0)
+        return;
+    char command[2600], icds[600];
+    snprintf(icds, sizeof icds, "%s/icds", directory);
+    snprintf(command, sizeof command,
+             "mkdir '%s' && cp \"${OCL_ICD_VENDORS:-/etc/OpenCL/vendors}\"/*.icd '%s' && echo "
+             "%s > '%s/oclgrind.icd'",
+             icds, icds, FIXTURE_OCLGRIND, icds);
+    if (system(command) == 0)
+        setenv("OCL_ICD_VENDORS", icds, 1);
+}
+
 static inline uint64_t fixture_seed(void) {
     const char *wanted = getenv("TUTTI_TEST_SEED");
     uint64_t seed = (uint64_t)time(NULL) * 1000003U ^ (uint64_t)getpid();

@@ -265,6 +265,33 @@ static void profile_options_reach_the_compiler(void **state) {
     tutti_kernels_free(kernels);
 }
 
+static void one_language_standard_is_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *profile, *launch;
+        int version;
+    } cases[] = {{"", "", 120}, {"-cl-std=CL3.0", "", 300}, {"-w", "-cl-std=CL3.0", 300}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tutti_device own = device;
+        own.build_options = cases[i].profile;
+        char source[128];
+        snprintf(source, sizeof source,
+                 "#if __OPENCL_C_VERSION__ != %d\n#error other\n#endif\n"
+                 "__kernel void standard(void) {}\n",
+                 cases[i].version);
+        tutti_kernels *kernels;
+        OK(tutti_kernels_make(NULL, &own, &kernels));
+        tutti_launch launch = {.source = source,
+                               .entry = "standard",
+                               .rank = 1,
+                               .options = cases[i].launch,
+                               .range = {{{1, 0}, 1, 1}}};
+        OK(tutti_kernels_want(kernels, &launch, "standard"));
+        OK(tutti_kernels_build(kernels));
+        tutti_kernels_free(kernels);
+    }
+}
+
 static void two_devices_build_at_once(void **state) {
     (void)state;
     tutti_device other = device;
@@ -312,6 +339,7 @@ int main(void) {
         cmocka_unit_test(errors_name_op_device_file_and_line),
         cmocka_unit_test(launches_that_cannot_run_are_refused),
         cmocka_unit_test(profile_options_reach_the_compiler),
+        cmocka_unit_test(one_language_standard_is_named),
         cmocka_unit_test(two_devices_build_at_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -6,8 +6,6 @@
 
 #include "kernel/programs.h"
 
-#define OCLGRIND "/usr/lib/oclgrind/liboclgrind-rt-icd.so"
-
 static char directory[512];
 static tutti_device pocl, oclgrind;
 static bool has_oclgrind;
@@ -210,16 +208,7 @@ static int setup(void **state) {
                                  "__kernel void twice(__global float *y) { y[0] = 2 * V; }\n";
     fixture_put(directory, "disk.cl", source);
     setenv("TUTTI_KERNEL_PATH", directory, 1);
-    if (access(OCLGRIND, R_OK) == 0) { /* beside what the machine has */
-        char command[2600], icds[600];
-        snprintf(icds, sizeof icds, "%s/icds", directory);
-        snprintf(command, sizeof command,
-                 "mkdir '%s' && cp \"${OCL_ICD_VENDORS:-/etc/OpenCL/vendors}\"/*.icd '%s' && echo "
-                 "%s > '%s/oclgrind.icd'",
-                 icds, icds, OCLGRIND, icds);
-        if (system(command) == 0)
-            setenv("OCL_ICD_VENDORS", icds, 1);
-    }
+    fixture_add_oclgrind(directory);
     has_oclgrind = fixture_open("Oclgrind", &oclgrind);
     if (!has_oclgrind)
         print_message("oclgrind is not installed: not tested\n");

@@ -1,7 +1,12 @@
 #include "fixture.h"
+
+#include <pthread.h>
+
 #include "kernel/routine.h"
 
-static tutti_device device;
+static char directory[512];
+static tutti_device device, oclgrind;
+static bool has_oclgrind;
 
 static void product(const float *a, const float *b, double *c, int m, int n, int k, int ta,
                     int tb) {
@@ -85,19 +90,56 @@ static void bad_routines_are_refused(void **state) {
     clReleaseMemObject(memory);
 }
 
+/* A first call, with all that the library compiles for it, on a device of its own. */
+static void *first_call(void *user) {
+    const tutti_device *own = user;
+    float ones[16], sum[16];
+    for (int i = 0; i < 16; i++)
+        ones[i] = 1.0F;
+    cl_mem a = fixture_buffer(own, ones, sizeof ones), c = fixture_buffer(own, ones, sizeof ones);
+    const tutti_routine_arg args[8] = {{.memory = a}, {.memory = a}, {.memory = c}, {.i32 = 4},
+                                       {.i32 = 4},    {.i32 = 4},    {.i32 = 0},    {.i32 = 1}};
+    for (int k = 0; k < 3; k++)
+        OK(tutti_routine_find("clblast_sgemm")->call(own, args, NULL));
+    fixture_read(own, c, sum, sizeof sum);
+    for (int i = 0; i < 16; i++)
+        assert_true(sum[i] == 4.0F);
+    clReleaseMemObject(a);
+    clReleaseMemObject(c);
+    return NULL;
+}
+
+static void two_devices_call_at_once(void **state) {
+    (void)state;
+    if (!has_oclgrind)
+        skip();
+    pthread_t threads[2];
+    assert_int_equal(pthread_create(&threads[0], NULL, first_call, &device), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, first_call, &oclgrind), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
 static int setup(void **state) {
     (void)state;
+    fixture_dir(directory);
+    fixture_add_oclgrind(directory);
+    has_oclgrind = fixture_open("Oclgrind", &oclgrind);
     return fixture_open("Portable Computing", &device) ? 0 : 1;
 }
 
 static int teardown(void **state) {
     (void)state;
     fixture_close(&device);
+    if (has_oclgrind)
+        fixture_close(&oclgrind);
+    fixture_remove(directory);
     return 0;
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_devices_call_at_once),
         cmocka_unit_test(sgemm_matches_the_reference),
         cmocka_unit_test(bad_routines_are_refused),
     };
