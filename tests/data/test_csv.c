@@ -36,6 +36,11 @@ static void assert_rows(const tutti_dataset *set, int64_t n, const float *x, con
     assert_int_equal(set->y_shape.rank, 2);
 }
 
+/* A byte order mark, spaces around numbers, blank lines. */
+#define WITH_MARK                                                                                  \
+    "\xEF\xBB\xBF"                                                                                 \
+    "a,b,t\n 1, 2,\t0\n\n-3.5 ,4e2,1\n\n\n"
+
 static void plain(void **state) {
     (void)state;
     const float x[] = {1, 2, -3.5F, 4e2F}, y[] = {0, 1};
@@ -43,8 +48,7 @@ static void plain(void **state) {
         "a,b,t\n1,2,0\n-3.5,4e2,1\n",
         "a,b,t\r\n1,2,0\r\n-3.5,4e2,1\r\n",
         "a,b,t\n1,2,0\n-3.5,4e2,1",
-        "\xEF\xBB\xBF"
-        "a,b,t\n 1, 2,\t0\n\n-3.5 ,4e2,1\n\n\n",
+        WITH_MARK,
         "\"a\",b,\"t\"\n\"1\",\"2\",0\n-3.5,\"4e2\",1\r",
     };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
