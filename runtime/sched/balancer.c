@@ -2,7 +2,8 @@
  *
  * For each batch size seen there is an entry with its shares. Every window of steps, the shares
  * that the policy would now choose are compared with the present ones under the present time
- * models; a gain of more than 5 % in three windows moves the shares half the way. Two things that
+ * models; a gain of more than 5 % in three windows moves the shares half the way, and one of half
+ * the time at once and all the way. Two things that
  * models cannot know are measured: whether a split beats the best device alone (devices may share
  * hardware), and whether a device that gets nothing has become useful (it is probed now and then,
  * within a small part of the time). */
@@ -18,7 +19,10 @@
 #define MOVE_GAIN     0.05 /* predicted */
 #define MOVE_WINDOWS  3
 #define MOVE_PART     0.5
+#define URGENT_GAIN   0.5 /* so large a gain after a few steps moves at once and all the way … */
+#define URGENT_STEPS  3   /* … since a first guess may be off by any factor */
 #define DROP_GAIN     0.02
+#define CHANGED       1.25 /* a device that takes so much longer has changed; less is noise */
 #define PROBE_STEPS   4    /* in a row: enough for a median */
 #define PROBE_BUDGET  0.01 /* of the time since the last probe */
 #define RETRY_WINDOWS 50   /* a dropped split is tried again after so many, doubling */
@@ -43,6 +47,9 @@ struct tutti_balancer {
     tutti_model models[TUTTI_SHARE_DEVICES_MAX];
     tutti_share_device solo[TUTTI_SHARE_DEVICES_MAX]; /* measured while the others were idle */
     tutti_model solo_models[TUTTI_SHARE_DEVICES_MAX];
+    /* The models in the first window of working together after that: a device that has become
+     * slower since is slower alone, too. per_sample_s 0: none yet. */
+    tutti_share_device base[TUTTI_SHARE_DEVICES_MAX];
     entry entries[ENTRIES];
     int64_t step;
     double since_probe_s;
@@ -90,8 +97,23 @@ static int32_t participants(const tutti_balancer *b, const int64_t *counts) {
     return taking_part;
 }
 
-static tutti_status counts_alone(const tutti_balancer *b, int64_t n, int64_t *counts) {
-    return tutti_policy_single.split(b->solo, b->count, n, counts);
+/* The best device alone, and how long it should take. */
+static tutti_status counts_alone(const tutti_balancer *b, int64_t n, int64_t *counts,
+                                 double *out_s) {
+    tutti_share_device now[TUTTI_SHARE_DEVICES_MAX];
+    for (int32_t i = 0; i < b->count; i++) {
+        now[i] = b->solo[i];
+        const double base_s = tutti_share_time_s(&b->base[i], n);
+        if (base_s > 0) {
+            double change = tutti_share_time_s(&b->devices[i], n) / base_s;
+            change = change > CHANGED ? change : 1;
+            now[i].fixed_s *= change;
+            now[i].per_sample_s *= change;
+        }
+    }
+    TUTTI_TRY(tutti_policy_single.split(now, b->count, n, counts));
+    *out_s = tutti_shares_step_s(now, b->count, counts);
+    return TUTTI_OK;
 }
 
 /* Takes samples for the probed device from the one that has most; as many as it should manage in
@@ -166,27 +188,35 @@ static bool wants_all(const tutti_balancer *b) {
     return false;
 }
 
-/* A split that takes longer than the best device alone would is dropped for a while. */
+/* Back to a split, after a try alone. */
+static void split_again(tutti_balancer *b, entry *e) {
+    int64_t target[TUTTI_SHARE_DEVICES_MAX];
+    e->alone = 0;
+    e->retry = e->retry < 1 << 20 ? e->retry * 2 : e->retry;
+    if (b->policy->split(b->devices, b->count, e->n, target) == TUTTI_OK)
+        set_counts(b, e, target);
+}
+
+/* A split that takes longer than the best device alone would is dropped for a while. True when that
+ * decides the entry's counts. */
 static bool drop_or_return(tutti_balancer *b, entry *e, double step_s) {
     if (b->policy != &tutti_policy_auto || wants_all(b))
         return false;
     if (e->alone > 0) {
-        e->alone--;
-        const bool wrong = step_s > e->split_s * (1 + MOVE_GAIN);
-        if (!wrong && e->alone > 0)
-            return true;
-        int64_t target[TUTTI_SHARE_DEVICES_MAX];
-        e->alone = 0;
-        e->retry = e->retry < 1 << 20 ? e->retry * 2 : e->retry;
-        if (b->policy->split(b->devices, b->count, e->n, target) == TUTTI_OK)
-            set_counts(b, e, target);
+        if (--e->alone == 0 || step_s > e->split_s * (1 + MOVE_GAIN))
+            split_again(b, e);
         return true;
     }
-    int64_t alone[TUTTI_SHARE_DEVICES_MAX];
-    if (participants(b, e->counts) < 2 || counts_alone(b, e->n, alone) != TUTTI_OK)
+    if (participants(b, e->counts) < 2)
         return false;
-    e->worse =
-        tutti_shares_step_s(b->solo, b->count, alone) < step_s * (1 - DROP_GAIN) ? e->worse + 1 : 0;
+    for (int32_t i = 0; i < b->count; i++)
+        if (e->counts[i] > 0 && !(b->base[i].per_sample_s > 0))
+            b->base[i] = b->devices[i];
+    int64_t alone[TUTTI_SHARE_DEVICES_MAX];
+    double alone_s;
+    if (counts_alone(b, e->n, alone, &alone_s) != TUTTI_OK)
+        return false;
+    e->worse = alone_s < step_s * (1 - DROP_GAIN) ? e->worse + 1 : 0;
     if (e->worse < MOVE_WINDOWS)
         return false;
     set_counts(b, e, alone);
@@ -208,6 +238,20 @@ static void end_window(tutti_balancer *b, entry *e) {
     e->better = then_s < now_s * (1 - MOVE_GAIN) ? e->better + 1 : 0;
     if (e->better >= MOVE_WINDOWS)
         move(b, e, target);
+}
+
+static void act_at_once(tutti_balancer *b, entry *e) {
+    int64_t target[TUTTI_SHARE_DEVICES_MAX];
+    if (e->alone > 0) {
+        if (tutti_median(e->step_s, e->steps) > e->split_s / (1 - URGENT_GAIN))
+            split_again(b, e);
+        return;
+    }
+    if (b->policy->split(b->devices, b->count, e->n, target) != TUTTI_OK)
+        return;
+    const double now_s = tutti_shares_step_s(b->devices, b->count, e->counts);
+    if (tutti_shares_step_s(b->devices, b->count, target) < now_s * (1 - URGENT_GAIN))
+        set_counts(b, e, target);
 }
 
 /* Begins a probe of the next idle device when its cost fits in the budget. */
@@ -248,6 +292,7 @@ void tutti_balancer_report(tutti_balancer *b, const int64_t *counts, const doubl
             tutti_model_add(&b->solo_models[i], b->step, counts[i], busy_s[i]);
             b->solo[i].fixed_s = b->solo_models[i].fixed_s;
             b->solo[i].per_sample_s = b->solo_models[i].per_sample_s;
+            b->base[i] = (tutti_share_device){0};
         }
     }
     entry *e = find_entry(b, n);
@@ -260,6 +305,8 @@ void tutti_balancer_report(tutti_balancer *b, const int64_t *counts, const doubl
         return;
     e->last_step = b->step;
     e->step_s[e->steps++] = step_s;
+    if (e->steps == URGENT_STEPS)
+        act_at_once(b, e);
     if (e->steps == TUTTI_SHARE_WINDOW) {
         end_window(b, e);
         consider_probe(b, e);

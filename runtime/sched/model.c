@@ -6,8 +6,8 @@
 
 #define MEDIAN_OF   3    /* measurements before a median counts */
 #define OLD_STEPS   1000 /* a point not measured for so long says nothing about now */
-#define SLOPE_RANGE 1.2  /* two points must differ by this factor in n to give a slope */
-#define DRIFT       0.2  /* a median that moved so much at equal n: the device changed */
+#define SLOPE_RANGE 1.5  /* two points must differ by this factor in n to give a slope */
+#define DRIFT       0.3  /* the last times differ so much from the median: the device changed */
 
 static int compare(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -39,6 +39,20 @@ static tutti_model_point *point_at(tutti_model *model, int64_t n) {
     return oldest;
 }
 
+/* The place of the i-th last time in the ring. */
+static int32_t back(const tutti_model_point *point, int32_t i) {
+    return (point->next - i + TUTTI_SHARE_WINDOW) % TUTTI_SHARE_WINDOW;
+}
+
+/* Median of the last times only: shares move a few steps after a change, so that the last times at
+ * the n that was left behind belong to the device as it is. */
+static double latest(const tutti_model_point *point) {
+    double last[MEDIAN_OF];
+    for (int32_t i = 0; i < MEDIAN_OF; i++)
+        last[i] = point->time_s[back(point, i + 1)];
+    return tutti_median(last, MEDIAN_OF);
+}
+
 void tutti_model_add(tutti_model *model, int64_t step, int64_t n, double time_s) {
     if (n < 1 || !isfinite(time_s) || time_s <= 0)
         return;
@@ -52,17 +66,17 @@ void tutti_model_add(tutti_model *model, int64_t step, int64_t n, double time_s)
     if (point->count < MEDIAN_OF)
         return;
 
-    const double median = tutti_median(point->time_s, point->count);
-    if (point->count == TUTTI_SHARE_WINDOW) {
-        if (point->settled_s > 0 && fabs(median - point->settled_s) > DRIFT * point->settled_s) {
-            /* What was measured elsewhere belongs to the device as it was. */
-            for (int32_t i = 0; i < TUTTI_MODEL_POINTS; i++)
-                if (&model->points[i] != point)
-                    model->points[i] = (tutti_model_point){0};
-            point->settled_s = median;
-        } else if (!(point->settled_s > 0)) {
-            point->settled_s = median;
-        }
+    double median = tutti_median(point->time_s, point->count);
+    const double recent = latest(point);
+    if (fabs(recent - median) > DRIFT * median) {
+        /* What was measured before, here and elsewhere, belongs to the device as it was. */
+        tutti_model_point now = {.n = n, .last_step = step};
+        for (int32_t i = MEDIAN_OF; i > 0; i--)
+            now.time_s[now.count++] = point->time_s[back(point, i)];
+        now.next = now.count;
+        memset(model->points, 0, sizeof model->points);
+        *point = now;
+        median = recent;
     }
 
     const tutti_model_point *far = NULL;
@@ -80,7 +94,7 @@ void tutti_model_add(tutti_model *model, int64_t step, int64_t n, double time_s)
         }
     }
     if (far != NULL) {
-        const double other = tutti_median(far->time_s, far->count);
+        const double other = latest(far);
         const double slope = (other - median) / (double)(far->n - n);
         const double fixed = median - slope * (double)n;
         if (slope > 0 && fixed >= -0.05 * median) {

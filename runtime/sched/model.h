@@ -12,7 +12,6 @@ typedef struct tutti_model_point {
     double time_s[TUTTI_SHARE_WINDOW];
     int32_t count, next; /* of the ring */
     int64_t last_step;   /* when it was last measured */
-    double settled_s;    /* median when the ring was first full; 0 before */
 } tutti_model_point;
 
 typedef struct tutti_model {
@@ -24,7 +23,7 @@ typedef struct tutti_model {
 double tutti_median(const double *values, int32_t count);
 void tutti_model_begin(tutti_model *model, double fixed_s, double per_sample_s);
 /* Takes in a measurement. The model goes through the median at this n; its slope comes from the
- * median at the n farthest from it that is known, else it keeps its proportions. */
+ * last times at the n farthest from it that is known, else it keeps its proportions. */
 void tutti_model_add(tutti_model *model, int64_t step, int64_t n, double time_s);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -120,6 +121,19 @@ static void wrong_start_heals(void **state) {
         assert_true(mean_of(&w, b, 128, 100, counts) < 1.15 * best_s(&w, 128));
         tutti_balancer_free(b);
     }
+}
+
+/* A first guess that is off by orders of magnitude costs a handful of steps. */
+static void wild_start_heals_at_once(void **state) {
+    (void)state;
+    world w = {.count = 2, .per_sample_s = {1e-4, 1e-4}, .noise = 0.05, .contention = 1};
+    tutti_balancer *b = make(&w, TUTTI_SCHEDULE_AUTO, false, 0);
+    int64_t counts[MANY];
+    w.fixed_s[1] = 1;
+    w.per_sample_s[1] = 0.1;
+    mean_of(&w, b, 64, 4, counts);
+    assert_int_equal(counts[0], 64);
+    tutti_balancer_free(b);
 }
 
 static void change_is_followed(void **state) {
@@ -273,15 +287,22 @@ static void deterministic(void **state) {
 }
 
 int main(void) {
-    const uint64_t seed = (uint64_t)time(NULL);
+    const char *wanted = getenv("TUTTI_TEST_SEED");
+    const uint64_t seed = wanted != NULL ? strtoull(wanted, NULL, 10) : (uint64_t)time(NULL);
     printf("seed %llu\n", (unsigned long long)seed);
     tutti_rng_begin(&rng, seed, 0);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(noise_moves_nothing),   cmocka_unit_test(wrong_start_heals),
-        cmocka_unit_test(change_is_followed),    cmocka_unit_test(bad_seed_heals),
-        cmocka_unit_test(probes_are_cheap),      cmocka_unit_test(split_that_does_not_pay),
-        cmocka_unit_test(split_that_pays_stays), cmocka_unit_test(fixed_stays),
-        cmocka_unit_test(lost_device),           cmocka_unit_test(deterministic),
+        cmocka_unit_test(noise_moves_nothing),
+        cmocka_unit_test(wrong_start_heals),
+        cmocka_unit_test(wild_start_heals_at_once),
+        cmocka_unit_test(change_is_followed),
+        cmocka_unit_test(bad_seed_heals),
+        cmocka_unit_test(probes_are_cheap),
+        cmocka_unit_test(split_that_does_not_pay),
+        cmocka_unit_test(split_that_pays_stays),
+        cmocka_unit_test(fixed_stays),
+        cmocka_unit_test(lost_device),
+        cmocka_unit_test(deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
