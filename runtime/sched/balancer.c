@@ -54,6 +54,7 @@ struct tutti_balancer {
     int64_t step;
     double since_probe_s;
     int32_t probed, probe_left; /* device, steps */
+    bool probe_given; /* since the last report: steps that are not reported are not probes */
     int32_t last_probed;
 };
 
@@ -152,8 +153,10 @@ tutti_status tutti_balancer_counts(tutti_balancer *b, int64_t n, int64_t *counts
         memcpy(e->counts, counts, (size_t)b->count * sizeof *counts);
     }
     memcpy(counts, e->counts, (size_t)b->count * sizeof *counts);
-    if (b->probe_left > 0)
+    if (b->probe_left > 0 && !b->probe_given) {
         add_probe(b, counts);
+        b->probe_given = true;
+    }
     return TUTTI_OK;
 }
 
@@ -278,6 +281,7 @@ void tutti_balancer_report(tutti_balancer *b, const int64_t *counts, const doubl
     if (b->fixed || !(step_s > 0) || !isfinite(step_s))
         return;
     b->step++;
+    b->probe_given = false;
     int64_t n = 0;
     for (int32_t i = 0; i < b->count; i++)
         n += counts[i];
