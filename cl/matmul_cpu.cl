@@ -1,18 +1,21 @@
 /* Matrix product for CPU devices: C[M][N] = op(A) op(B), row-major and dense.
  *
  * A is [M][K], or [K][M] with TRANS_A; B is [K][N], or [N][K] with TRANS_B. Any M, N >= 1, K >= 0.
- * One work-item per work-group computes `tiles` row tiles of MR rows by one column panel of NR
- * columns; global size (ceil(M / (MR * tiles)), ceil(N / NR)). K is cut in blocks of KC: a block of
- * the B panel, and then of each A tile, is copied (zero padded) to contiguous local memory, so that
- * the inner loop reads both in order and needs no edge cases. Later blocks add to C.
+ * One work-item per work-group computes `tiles` row tiles of MR rows by NP column panels of NR
+ * columns; global size (ceil(M / (MR * tiles)), ceil(N / (NR * NP))). K is cut in blocks of KC: a
+ * block of the B panels, and then of each A tile, is copied (zero padded) to contiguous local
+ * memory, so that the inner loop reads both in order and needs no edge cases. Later blocks add to C.
  * Explicit float16 becomes one AVX-512 register, or two AVX, or four SSE or NEON registers.
- * Local memory: (KC * NR + MR * (KC + 16)) floats.
+ * Local memory: (NP * KC * NR + MR * (KC + 16)) floats.
  */
 #ifndef MR
 #define MR 8 /* rows of a register tile, a multiple of 4 */
 #endif
 #ifndef NV
 #define NV 2 /* float16 per row of a register tile */
+#endif
+#ifndef NP
+#define NP 1 /* column panels per work-group */
 #endif
 #ifndef KC
 #define KC 512 /* a multiple of 16 */
@@ -144,56 +147,60 @@ static inline void pack_a(__global const float *a, __local float *tile, int M,
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_cpu(__global const float *restrict a, __global const float *restrict b,
            __global float *restrict c, int M, int N, int K, int tiles) {
-    __local float panel[KC * NR] __attribute__((aligned(64)));
+    __local float panels[NP * KC * NR] __attribute__((aligned(64)));
     __local float tile[A_SIZE] __attribute__((aligned(64)));
-    const int j0 = (int)get_global_id(1) * NR;
-    const int columns = min(NR, N - j0);
+    const int j_begin = (int)get_global_id(1) * NR * NP;
     const int i_begin = (int)get_global_id(0) * MR * tiles;
     const int i_end = min(M, i_begin + MR * tiles);
 
     /* At least one block, so that K = 0 writes zeros. */
     for (int k0 = 0; k0 == 0 || k0 < K; k0 += KC) {
         const int kc = min(KC, K - k0);
-        pack_b(b, panel, N, K, j0, k0, kc);
+        for (int p = 0; p < NP && j_begin + p * NR < N; p++)
+            pack_b(b, panels + p * KC * NR, N, K, j_begin + p * NR, k0, kc);
         for (int i0 = i_begin; i0 < i_end; i0 += MR) {
             const int rows = min(MR, M - i0);
             pack_a(a, tile, M, K, i0, rows, k0, kc);
-            float16 sum[MR][NV];
+            for (int p = 0; p < NP && j_begin + p * NR < N; p++) {
+                const int j0 = j_begin + p * NR, columns = min(NR, N - j0);
+                __local const float *panel = panels + p * KC * NR;
+                float16 sum[MR][NV];
 #pragma unroll
-            for (int i = 0; i < MR; i++)
-#pragma unroll
-                for (int v = 0; v < NV; v++)
-                    sum[i][v] = (float16)(0.0f);
-            for (int k = 0; k < kc; k++) {
-                float16 row[NV];
-#pragma unroll
-                for (int v = 0; v < NV; v++)
-                    row[v] = *(__local const float16 *)(panel + (size_t)k * NR + 16 * v);
-#pragma unroll
-                for (int i = 0; i < MR; i++) {
-                    const float16 x = (float16)(A_AT(i, k));
+                for (int i = 0; i < MR; i++)
 #pragma unroll
                     for (int v = 0; v < NV; v++)
-                        sum[i][v] = fma(x, row[v], sum[i][v]);
+                        sum[i][v] = (float16)(0.0f);
+                for (int k = 0; k < kc; k++) {
+                    float16 row[NV];
+#pragma unroll
+                    for (int v = 0; v < NV; v++)
+                        row[v] = *(__local const float16 *)(panel + k * NR + 16 * v);
+#pragma unroll
+                    for (int i = 0; i < MR; i++) {
+                        const float16 x = (float16)(A_AT(i, k));
+#pragma unroll
+                        for (int v = 0; v < NV; v++)
+                            sum[i][v] = fma(x, row[v], sum[i][v]);
+                    }
                 }
-            }
-            __global float *to = c + (size_t)i0 * N + j0;
+                __global float *to = c + (size_t)i0 * N + j0;
 #pragma unroll
-            for (int i = 0; i < MR; i++) {
-                if (i < rows) {
+                for (int i = 0; i < MR; i++) {
+                    if (i < rows) {
 #pragma unroll
-                    for (int v = 0; v < NV; v++) {
-                        __global float *at = to + (size_t)i * N + 16 * v;
-                        if (16 * v + 16 <= columns) {
-                            float16 value = sum[i][v];
-                            if (k0 != 0)
-                                value += *(__global f16u *)at;
-                            *(__global f16u *)at = value;
-                        } else {
-                            float lane[16];
-                            *(f16u *)lane = sum[i][v];
-                            for (int j = 0; j < columns - 16 * v; j++)
-                                at[j] = k0 != 0 ? at[j] + lane[j] : lane[j];
+                        for (int v = 0; v < NV; v++) {
+                            __global float *at = to + (size_t)i * N + 16 * v;
+                            if (16 * v + 16 <= columns) {
+                                float16 value = sum[i][v];
+                                if (k0 != 0)
+                                    value += *(__global f16u *)at;
+                                *(__global f16u *)at = value;
+                            } else {
+                                float lane[16];
+                                *(f16u *)lane = sum[i][v];
+                                for (int j = 0; j < columns - 16 * v; j++)
+                                    at[j] = k0 != 0 ? at[j] + lane[j] : lane[j];
+                            }
                         }
                     }
                 }

@@ -107,27 +107,31 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     const bool wide = device->width_float >= 16;
     const int nv = wide && p->n.base > 16 ? 2 : 1;
     const int mr = wide ? 12 : 4;
-    int64_t kc = 256;
-    while (kc >= 32 && 4 * (kc * 16 * nv + mr * (kc + 16)) > (int64_t)device->local_memory_bytes)
+    /* In large products a copied row tile of A serves several panels of B. */
+    const int64_t rows = tutti_extent_value(p->m, TYPICAL_BATCH), columns = p->n.base;
+    int64_t np = rows * columns >= 1 << 18 && columns >= 128 ? 4 : 1, kc = 256;
+    const int64_t room = (int64_t)device->local_memory_bytes / 4;
+    if (np * kc * 16 * nv + mr * (kc + 16) > room)
+        np = 1;
+    while (kc >= 32 && np * kc * 16 * nv + mr * (kc + 16) > room)
         kc /= 2;
     if (kc < 32)
         return false;
-    /* Row tiles per work-group: many, since each packs its B panel again, but so few that every
+    /* Row tiles per work-group: many, since each packs its B panels again, but so few that every
      * compute unit finds several work-groups. */
-    const int64_t tiles = ceil_div(tutti_extent_value(p->m, TYPICAL_BATCH), mr);
-    const int64_t panels = ceil_div(p->n.base, 16 * nv);
+    const int64_t tiles = ceil_div(rows, mr), panels = ceil_div(columns, 16 * nv * np);
     const int64_t wanted = ceil_div(8 * (int64_t)device->compute_units, panels);
     const int64_t per_group = ceil_div(tiles, wanted < tiles ? wanted : tiles);
 
     tutti_candidate *candidate = tutti_lowering_candidate(out, nv == 2 ? "cpu32" : "cpu16");
     tutti_launch *launch =
         tutti_candidate_launch(out, candidate, "matmul_cpu.cl", "matmul_cpu",
-                               "-DMR=%d -DNV=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", mr, nv, (int)kc,
-                               p->trans_a, p->trans_b);
+                               "-DMR=%d -DNV=%d -DNP=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", mr, nv,
+                               (int)np, (int)kc, p->trans_a, p->trans_b);
     add_operands(node, out, launch, p);
     tutti_launch_i32(out, launch, tutti_extent_const(per_group));
     tutti_launch_range(launch, p->m, mr * per_group, 1);
-    tutti_launch_range(launch, p->n, 16 * nv, 1);
+    tutti_launch_range(launch, p->n, 16 * nv * np, 1);
     return true;
 }
 
@@ -290,6 +294,12 @@ static const tutti_op_example examples[] = {
     CASE("long inner TN", 0, tn, 530, 14, 530, 35),
     CASE("long inner TT", 0, tt, 530, 14, 35, 530),
     CASE("large", 0, nn, 131, 40, 40, 145),
+    CASE("several panels", 0, nn, 523, 3, 3, 507),
+    {.label = "several panels and blocks",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {259, 270}, .no_grad = true},
+            {.rank = 2, .dim = {1025, 270}, .no_grad = true}},
+     .attr = &nt},
     CASE("batched rows", 37, nn, TUTTI_BATCH, 64, 64, 10),
     CASE("batched rows NT", 33, nt, TUTTI_BATCH, 64, 32, 64),
     CASE("summed batch", 37, tn, TUTTI_BATCH, 11, TUTTI_BATCH, 35),
