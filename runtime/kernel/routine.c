@@ -1,6 +1,7 @@
 #include "kernel/routine.h"
 
 #include <clblast_c.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,8 +50,10 @@ static tutti_status clblast_fail(CLBlastStatusCode code, const char *call,
     return tutti_cl_fail((cl_int)code, call, device);
 }
 
-/* CLBlast's caches of programs and parameters are guarded by mutexes of its own, so that calls for
- * different devices need no lock of ours. */
+/* One call at a time in the process: CLBlast's caches have mutexes, but its table of parameters is
+ * filled by the first call without one, and two first calls on two devices crash (1.5.3). */
+static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static tutti_status sgemm(const tutti_device *device, const tutti_routine_arg *args,
                           cl_event *event) {
     const int64_t m = args[3].i32, n = args[4].i32, k = args[5].i32;
@@ -65,11 +68,13 @@ static tutti_status sgemm(const tutti_device *device, const tutti_routine_arg *a
         return TUTTI_OK;
     }
     cl_command_queue queue = device->queue;
+    pthread_mutex_lock(&clblast_lock);
     CLBlastStatusCode code = CLBlastSgemm(
         CLBlastLayoutRowMajor, trans_a ? CLBlastTransposeYes : CLBlastTransposeNo,
         trans_b ? CLBlastTransposeYes : CLBlastTransposeNo, (size_t)m, (size_t)n, (size_t)k, 1.0F,
         args[0].memory, 0, (size_t)(trans_a ? m : k), args[1].memory, 0, (size_t)(trans_b ? k : n),
         0.0F, args[2].memory, 0, (size_t)n, &queue, event);
+    pthread_mutex_unlock(&clblast_lock);
     return code == CLBlastSuccess ? TUTTI_OK : clblast_fail(code, "CLBlastSgemm", device);
 }
 
