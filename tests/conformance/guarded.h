@@ -33,13 +33,18 @@ static inline void guarded_free(guarded *g) {
     *g = (guarded){0};
 }
 
-/* Poisons all of it, then writes size_bytes. */
+/* Data of size_bytes, poison before and behind. In one piece, from the buffer's beginning: oclgrind
+ * forgets what it knows of a buffer's contents with each write from the host. */
 static inline tutti_status guarded_write(const tutti_device *device, const guarded *g,
                                          const void *data, size_t size_bytes) {
-    tutti_status status =
-        tutti_buffer_fill(device, g->parent, 0, g->size_bytes + 2 * GUARD, POISON);
-    if (status == TUTTI_OK && size_bytes > 0)
-        status = tutti_buffer_write(device, g->parent, GUARD, data, size_bytes);
+    const size_t size = g->size_bytes + 2 * GUARD;
+    uint32_t *words = host_alloc(size);
+    for (size_t i = 0; i < size / 4; i++)
+        words[i] = POISON;
+    if (size_bytes > 0)
+        memcpy(words + GUARD / 4, data, size_bytes);
+    const tutti_status status = tutti_buffer_write(device, g->parent, 0, words, size);
+    free(words);
     return status;
 }
 
