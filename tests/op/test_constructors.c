@@ -1,0 +1,121 @@
+/* Constructors that are more than one node, or check what their op cannot. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <time.h>
+
+#include "conformance/cases.h"
+
+static tutti_graph *graph;
+static tutti_tensor x; /* Nx3x4 */
+
+static int setup(void **state) {
+    (void)state;
+    if (tutti_graph_make(&graph) != TUTTI_OK)
+        return -1;
+    x = tutti_graph_input(graph, "x", TUTTI_F32, 3, (int64_t[]){TUTTI_BATCH, 3, 4});
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    tutti_graph_free(graph);
+    return 0;
+}
+
+static void rejected(tutti_tensor result, const char *text) {
+    assert_int_equal(result.id, 0);
+    assert_int_not_equal(tutti_graph_status(graph), TUTTI_OK);
+    if (strstr(tutti_graph_message(graph), text) == NULL)
+        fail_msg("\"%s\" does not contain \"%s\"", tutti_graph_message(graph), text);
+}
+
+static void a_missing_axis_is_named(void **state) {
+    (void)state;
+    rejected(tutti_sum(graph, x, 1, (int32_t[]){3}, false), "sum: x is Nx3x4: there is no axis 3");
+}
+
+static void a_negative_axis_is_counted_from_the_end(void **state) {
+    (void)state;
+    const tutti_tensor y = tutti_max(graph, x, 2, (int32_t[]){-1, -2}, true);
+    char text[TUTTI_SHAPE_TEXT];
+    const tutti_shape shape = tutti_graph_tensor_shape(graph, y);
+    assert_string_equal(tutti_shape_text(&shape, text), "Nx1x1");
+    rejected(tutti_mean(graph, x, 1, (int32_t[]){-4}, false), "x is Nx3x4: there is no axis -4");
+}
+
+static void an_axis_named_twice_is_refused(void **state) {
+    (void)state;
+    rejected(tutti_max(graph, x, 2, (int32_t[]){1, -2}, false), "max: x is Nx3x4: axis 1 is named");
+}
+
+static void linear_checks_its_arguments(void **state) {
+    (void)state;
+    rejected(tutti_linear(graph, x, 5, "head"), "linear head: x is Nx3x4, expected a matrix");
+}
+
+static void linear_needs_an_output(void **state) {
+    (void)state;
+    const tutti_tensor flat = tutti_reshape(graph, x, 2, (int64_t[]){TUTTI_BATCH, 12});
+    rejected(tutti_linear(graph, flat, 0, "head"), "linear head: 0 output features");
+}
+
+static void linear_makes_named_parameters(void **state) {
+    (void)state;
+    const tutti_tensor flat = tutti_reshape(graph, x, 2, (int64_t[]){TUTTI_BATCH, 12});
+    const tutti_tensor y = tutti_linear(graph, flat, 5, "head");
+    char text[TUTTI_SHAPE_TEXT];
+    tutti_shape shape = tutti_graph_tensor_shape(graph, y);
+    assert_string_equal(tutti_shape_text(&shape, text), "Nx5");
+    const tutti_tensor weight = tutti_graph_find(graph, "head.weight");
+    const tutti_tensor bias = tutti_graph_find(graph, "head.bias");
+    shape = tutti_graph_tensor_shape(graph, weight);
+    assert_string_equal(tutti_shape_text(&shape, text), "5x12");
+    shape = tutti_graph_tensor_shape(graph, bias);
+    assert_string_equal(tutti_shape_text(&shape, text), "5");
+    for (int i = 0; i < 2; i++) {
+        const tutti_init init = tutti_graph_record(graph, i == 0 ? weight : bias)->init;
+        assert_int_equal(init.kind, TUTTI_INIT_KAIMING_UNIFORM);
+        assert_true(init.a == 1 && init.b == 12);
+    }
+}
+
+/* Sums over this device's samples, divided by what the whole batch counts. */
+static void a_mean_over_the_batch_divides_by_the_whole_batch(void **state) {
+    (void)state;
+    const tutti_tensor all = tutti_mean(graph, x, 0, NULL, false);
+    const tutti_tensor within = tutti_mean(graph, x, 1, (int32_t[]){1}, false);
+    void *memory[16] = {NULL};
+    float *values = memory[x.id] = host_alloc(5 * 12 * sizeof(float));
+    tutti_rng rng;
+    tutti_rng_begin(&rng, (uint64_t)time(NULL), 0);
+    double sum = 0, first = 0;
+    for (int i = 0; i < 60; i++) {
+        values[i] = tutti_rng_uniform(&rng);
+        sum += (double)values[i];
+        first += i == 0 || i == 4 || i == 8 ? (double)values[i] : 0;
+    }
+    graph_ref(graph, &(tutti_run_values){.n = 5, .n_global = 8}, memory);
+    assert_true(fabs((double)*(float *)memory[all.id] - sum / (8 * 12)) < 1e-6);
+    assert_true(fabs((double)*(float *)memory[within.id] - first / 3) < 1e-6);
+    for (int i = 0; i < 16; i++)
+        free(memory[i]);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_missing_axis_is_named),
+        TEST(a_negative_axis_is_counted_from_the_end),
+        TEST(an_axis_named_twice_is_refused),
+        TEST(linear_checks_its_arguments),
+        TEST(linear_needs_an_output),
+        TEST(linear_makes_named_parameters),
+        TEST(a_mean_over_the_batch_divides_by_the_whole_batch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
