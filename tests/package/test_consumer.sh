@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs into a temporary prefix and builds a small program outside the tree: with find_package (shared and static) and with
+# pkg-config. Also checks SONAME and that only tutti_ names are exported.
+set -eu
+build=$1 source=$2
+here=$source/tests/package/consumer
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+sanitize=$(sed -n 's/^TUTTI_SANITIZE:STRING=//p' "$build/CMakeCache.txt")
+flags=${sanitize:+-fsanitize=$sanitize}
+
+cmake --install "$build" --prefix "$dir/usr" >"$dir/log" || { cat "$dir/log"; exit 1; }
+cmake -S "$here" -B "$dir/cmake" -DCMAKE_PREFIX_PATH="$dir/usr" -DCMAKE_C_FLAGS="$flags" >"$dir/log" 2>&1 &&
+    cmake --build "$dir/cmake" >>"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
+"$dir/cmake/consumer_shared"
+"$dir/cmake/consumer_static"
+
+libdir=$(dirname "$(find "$dir/usr" -name libtutti.so | head -n 1)")
+export PKG_CONFIG_PATH=$libdir/pkgconfig
+# shellcheck disable=SC2046,SC2086
+gcc -std=c11 $flags "$here/main.c" $(pkg-config --cflags --libs tutti) -Wl,-rpath,"$libdir" -o "$dir/pc"
+"$dir/pc"
+
+readelf -d "$libdir/libtutti.so" | grep -q 'SONAME.*libtutti\.so\.0\]' || { echo "wrong SONAME"; exit 1; }
+exported=$(nm -D --defined-only "$libdir/libtutti.so" | awk '{print $3}' | grep -vE '^(tutti_|__asan|__odr_asan|__sanitizer)' || true)
+[ -z "$exported" ] || { echo "exported besides tutti_*: $exported"; exit 1; }
+# Internal names stay inside.
+if nm -D --defined-only "$libdir/libtutti.so" | grep -qw tutti_arena_alloc; then
+    echo "tutti_arena_alloc is exported"
+    exit 1
+fi
+# Every function that the installed headers declare is there.
+grep -rhoE 'TUTTI_API[^;]*' "$dir/usr/include/tutti" --include='*.h' -z | tr '\0' '\n' | tr '\n' ' ' | tr ';' '\n' |
+    grep -oE '\btutti_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u >"$dir/declared"
+nm -D --defined-only "$libdir/libtutti.so" | awk '{print $3}' | sort -u >"$dir/defined"
+gone=$(comm -23 "$dir/declared" "$dir/defined" | grep -vxE 'tutti_extent_const|tutti_extent_value' || true)
+[ -z "$gone" ] || { echo "declared but not exported: $gone"; exit 1; }
+echo "$(wc -l <"$dir/declared") functions declared and exported"
