@@ -2,6 +2,9 @@
 #include "base/status.h"
 #include "exec/run.h"
 
+/* Below this a copy costs less than a map and an unmap. */
+#define MAP_MIN_BYTES 65536
+
 tutti_status tutti_member_wait(tutti_run_member *member, int32_t slot) {
     const double begin = tutti_clock_s();
     tutti_status status = tutti_meeting_wait(member->run->meeting, slot);
@@ -27,14 +30,14 @@ tutti_status tutti_reduce_begin(tutti_run_member *member, int32_t step) {
         return TUTTI_OK;
     /* Mapping saves the copy where host and device share memory. Sums for all devices are read by
      * all, so their parts must outlive this device's own use of the tensor: those are copied. */
-    const bool map = member->device->info.unified_memory && item->place == TUTTI_PLACE_OWNER;
     for (int32_t k = 0; k < item->n_tensors; k++) {
         const tutti_tensor tensor = item->tensors[k];
         const tutti_region *region = tutti_member_region(member, member->run->step.mode, tensor);
         TUTTI_ASSERT(region != NULL);
         const size_t size = tensor_count(member, tensor) * sizeof(float);
         cl_event *event = k == item->n_tensors - 1 ? &bound->event : NULL;
-        if (map) {
+        if (item->place == TUTTI_PLACE_OWNER && member->device->info.unified_memory &&
+            size >= MAP_MIN_BYTES) {
             cl_int code;
             const cl_map_flags flags =
                 member->plan->owner ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_READ;
