@@ -49,6 +49,8 @@ static bool is_label(tutti_passes *p, int32_t input, sets *s) {
     memset(s->roots, 0, (size_t)graph->n_tensors * sizeof *s->roots);
     for (int32_t i = 0; i < graph->n_outputs; i++) {
         const uint32_t id = graph->outputs[i].tensor.id;
+        if (!graph->tensors[id].type.shape.batched)
+            continue;
         free_output |= !s->of_input[id];
         if (s->of_input[id] && s->of_loss[id] && id != graph->loss.id)
             return false;
@@ -91,6 +93,11 @@ static void choose_fetches(tutti_passes *p, sets *s) {
             drop_dependents(p, (int32_t)graph->nodes[n].out[i].id, s->of_input);
     if (p->mode != TUTTI_PREDICT || graph->loss.id == 0)
         return;
+    /* A prediction has a row per sample; numbers about the whole batch (accuracy, gradients) are
+     * none. */
+    for (int32_t i = 0; i < graph->n_outputs; i++)
+        if (!graph->tensors[graph->outputs[i].tensor.id].type.shape.batched)
+            p->fetched[graph->outputs[i].tensor.id] = false;
     memset(s->roots, 0, (size_t)graph->n_tensors * sizeof *s->roots);
     s->roots[graph->loss.id] = true;
     need(p, s->roots, s->nodes, s->of_loss);

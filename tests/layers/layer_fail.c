@@ -38,8 +38,8 @@ static CL_API_ENTRY cl_int CL_API_CALL enqueue(cl_command_queue queue, cl_kernel
                                         event);
 }
 
-CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, void *value,
-                                               size_t *size_ret) {
+__attribute__((visibility("default"))) CL_API_ENTRY cl_int CL_API_CALL
+clGetLayerInfo(cl_layer_info name, size_t size, void *value, size_t *size_ret) {
     if (name != CL_LAYER_API_VERSION)
         return CL_INVALID_VALUE;
     if (value != NULL && size < sizeof(cl_layer_api_version))
@@ -51,8 +51,9 @@ CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, 
     return CL_SUCCESS;
 }
 
-CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n_entries, const cl_icd_dispatch *target,
-                                            cl_uint *n_mine, const cl_icd_dispatch **table) {
+__attribute__((visibility("default"))) CL_API_ENTRY cl_int CL_API_CALL
+clInitLayer(cl_uint n_entries, const cl_icd_dispatch *target, cl_uint *n_mine,
+            const cl_icd_dispatch **table) {
     const char *wanted = getenv("TUTTI_LAYER_FAIL");
     (void)n_entries;
     if (wanted != NULL)
