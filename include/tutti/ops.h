@@ -40,7 +40,7 @@ TUTTI_API tutti_tensor tutti_tanh(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_gelu(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_exp(tutti_graph *g, tutti_tensor x);
 /* Natural logarithm. */
-TUTTI_API tutti_tensor tutti_ln(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_log(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sqrt(tutti_graph *g, tutti_tensor x);
 
 /* Sum, mean and maximum over the axes (negative counts from the end; n_axes 0 means all axes).

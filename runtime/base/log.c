@@ -29,7 +29,7 @@ void tutti_log_set(tutti_log_fn fn, void *user) {
     pthread_mutex_unlock(&lock);
 }
 
-void tutti_log(tutti_log_level level, const char *format, ...) {
+void tutti_log_write(tutti_log_level level, const char *format, ...) {
     char line[2048];
     va_list args;
     va_start(args, format);

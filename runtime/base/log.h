@@ -4,6 +4,6 @@
 
 #include "tutti/types.h"
 
-void tutti_log(tutti_log_level level, const char *format, ...) TUTTI_PRINTF(2, 3);
+void tutti_log_write(tutti_log_level level, const char *format, ...) TUTTI_PRINTF(2, 3);
 
 #endif

@@ -245,9 +245,9 @@ static tutti_status read_first(csv_reader *r, const tutti_csv_options *options) 
         }
     }
     if (numbers == r->columns)
-        tutti_log(TUTTI_LOG_WARNING,
-                  "%s:%lld: the first line holds numbers only, but is taken as the header", r->path,
-                  (long long)r->cells[0].line);
+        tutti_log_write(TUTTI_LOG_WARNING,
+                        "%s:%lld: the first line holds numbers only, but is taken as the header",
+                        r->path, (long long)r->cells[0].line);
     if (options->target != NULL && found != 1)
         return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: %s column is named \"%s\"", r->path,
                           (long long)r->cells[0].line, found == 0 ? "no" : "more than one",

@@ -21,9 +21,9 @@ static uint32_t find_deadline(const tutti_discover_options *options) {
     char *end;
     const long value = strtol(text, &end, 10);
     if (*end != '\0' || value < 1 || value > 600000) {
-        tutti_log(TUTTI_LOG_WARNING,
-                  "TUTTI_DISCOVER_DEADLINE_MS is \"%s\", expected 1 to 600000: %d is used", text,
-                  DEFAULT_DEADLINE_MS);
+        tutti_log_write(TUTTI_LOG_WARNING,
+                        "TUTTI_DISCOVER_DEADLINE_MS is \"%s\", expected 1 to 600000: %d is used",
+                        text, DEFAULT_DEADLINE_MS);
         return DEFAULT_DEADLINE_MS;
     }
     return (uint32_t)value;
@@ -45,7 +45,7 @@ static tutti_status name_icds(discovery *d, const bool *take, const char **out) 
         if (tutti_icd_dir_add(&d->dir, d->arena, inv->icds, take, inv->n_icds, out) == TUTTI_OK)
             return TUTTI_OK;
         d->no_dir = true;
-        tutti_log(TUTTI_LOG_WARNING, "discovery: %s", tutti_error_message());
+        tutti_log_write(TUTTI_LOG_WARNING, "discovery: %s", tutti_error_message());
     }
     int32_t taken = 0;
     *out = NULL;

@@ -198,7 +198,7 @@ static tutti_status open_all(opening *o, const tutti_selection *selections, int3
             close_device(&o->all->devices[--o->count]);
         if (o->profile->on_failure != TUTTI_ON_FAILURE_CONTINUE)
             return status;
-        tutti_log(TUTTI_LOG_WARNING, "device left out: %s", tutti_error_message());
+        tutti_log_write(TUTTI_LOG_WARNING, "device left out: %s", tutti_error_message());
     }
     if (o->count == 0)
         return tutti_fail(TUTTI_NO_DEVICE, "none of the profile's devices could be opened");

@@ -178,7 +178,7 @@ tutti_status tutti_member_bind(tutti_run *run, tutti_run_member *member) {
 void tutti_member_unbind(tutti_run_member *member) {
     if (member->mapped != NULL && member->chunks != NULL && !member->lost &&
         tutti_reduce_release(member) != TUTTI_OK)
-        tutti_log(TUTTI_LOG_WARNING, "closing a run: %s", tutti_error_message());
+        tutti_log_write(TUTTI_LOG_WARNING, "closing a run: %s", tutti_error_message());
     if (member->device != NULL && !member->lost)
         (void)clFinish(member->device->queue);
     for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++) {

@@ -153,9 +153,9 @@ static tutti_status open_members(tutti_run *run, size_t weight_count) {
         if (status != TUTTI_OK)
             status = tutti_fail_context(status, "%s", member->device->info.id);
         if (status == TUTTI_OK && run->n_members > 1)
-            tutti_log(TUTTI_LOG_INFO, "%s: step model %.1f us + %.3f us per sample",
-                      member->device->info.id, models[i].fixed_s * 1e6,
-                      models[i].per_sample_s * 1e6);
+            tutti_log_write(TUTTI_LOG_INFO, "%s: step model %.1f us + %.3f us per sample",
+                            member->device->info.id, models[i].fixed_s * 1e6,
+                            models[i].per_sample_s * 1e6);
     }
     if (status == TUTTI_OK) {
         memcpy(run->models, models, (size_t)run->n_members * sizeof *models);
@@ -388,9 +388,9 @@ static tutti_status lose(tutti_run *run, int32_t failed, tutti_status status) {
         return tutti_fail_context(status, "step %llu on %s",
                                   (unsigned long long)run->n_committed + 1,
                                   member->device->info.id);
-    tutti_log(TUTTI_LOG_WARNING, "step %llu: %s is given up (%s); its share goes to the others",
-              (unsigned long long)run->n_committed + 1, member->device->info.id,
-              tutti_error_message());
+    tutti_log_write(
+        TUTTI_LOG_WARNING, "step %llu: %s is given up (%s); its share goes to the others",
+        (unsigned long long)run->n_committed + 1, member->device->info.id, tutti_error_message());
     member->lost = true;
     run->models[failed].usable = false;
     tutti_balancer_lose(run->balancer, failed);

@@ -40,7 +40,7 @@ static void warn_unused(const tutti_graph *graph, bool *used) {
     for (int32_t i = 1; i < graph->n_tensors; i++) {
         const tutti_tensor_record *record = &graph->tensors[i];
         if (!used[i] && record->kind != TUTTI_TENSOR_RESULT)
-            tutti_log(TUTTI_LOG_WARNING, "graph: nothing reads \"%s\"", record->name);
+            tutti_log_write(TUTTI_LOG_WARNING, "graph: nothing reads \"%s\"", record->name);
     }
 }
 

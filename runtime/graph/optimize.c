@@ -102,9 +102,10 @@ static tutti_status optimize(tutti_graph *graph, const tutti_optimizer *o) {
             continue;
         trained += record->grad.id != 0;
         if (record->grad.id == 0)
-            tutti_log(TUTTI_LOG_WARNING,
-                      "optimize: the loss does not depend on parameter \"%s\": it stays as it is",
-                      record->name);
+            tutti_log_write(
+                TUTTI_LOG_WARNING,
+                "optimize: the loss does not depend on parameter \"%s\": it stays as it is",
+                record->name);
     }
     if (trained == 0)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: the loss depends on no parameter");

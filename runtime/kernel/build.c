@@ -153,7 +153,7 @@ static tutti_status build_group(tutti_kernels *kernels, const char *rest, const 
     free(name);
     /* Not an error: they are built one by one next, where a fault is blamed on the right one. */
     if (status == TUTTI_BUILD_FAILED) {
-        tutti_log(TUTTI_LOG_DEBUG, "%s; building one by one", tutti_error_message());
+        tutti_log_write(TUTTI_LOG_DEBUG, "%s; building one by one", tutti_error_message());
         return TUTTI_OK;
     }
     TUTTI_TRY(status);

@@ -45,7 +45,7 @@ static void warn(const char *path, const char *format, ...) {
     bool again = strncmp(warned, path, sizeof warned - 1) == 0;
     snprintf(warned, sizeof warned, "%s", path);
     pthread_mutex_unlock(&lock);
-    tutti_log(again ? TUTTI_LOG_DEBUG : TUTTI_LOG_WARNING, "kernel cache %s: %s", path, text);
+    tutti_log_write(again ? TUTTI_LOG_DEBUG : TUTTI_LOG_WARNING, "kernel cache %s: %s", path, text);
 }
 
 /* A directory by handle, so that nobody can put another in its place after the check. */

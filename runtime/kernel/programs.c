@@ -31,11 +31,11 @@ static tutti_status fail_build(const tutti_device *device, cl_program program, c
                                const char *op, const char *name, const char *source,
                                const char *options) {
     char *log = build_log(device, program);
-    tutti_log(TUTTI_LOG_DEBUG, "%s: %s with options \"%s\": build log:", device->info.id, name,
-              options);
+    tutti_log_write(TUTTI_LOG_DEBUG, "%s: %s with options \"%s\": build log:", device->info.id,
+                    name, options);
     for (const char *p = log; p != NULL && *p != '\0';) {
         size_t length = strcspn(p, "\n");
-        tutti_log(TUTTI_LOG_DEBUG, "    %.*s", (int)length, p);
+        tutti_log_write(TUTTI_LOG_DEBUG, "    %.*s", (int)length, p);
         p += length + (p[length] == '\n');
     }
     char text[512];
@@ -168,8 +168,8 @@ static tutti_status make(tutti_kernels *kernels, const char *op, const char *nam
         how = seen ? "had the driver load" : "compiled";
     }
     kernels->stats.programs++;
-    tutti_log(TUTTI_LOG_DEBUG, "%s: %s %s (%s) in %.1f ms", kernels->device->info.id, how, name,
-              options, 1e3 * (tutti_clock_s() - begin));
+    tutti_log_write(TUTTI_LOG_DEBUG, "%s: %s %s (%s) in %.1f ms", kernels->device->info.id, how,
+                    name, options, 1e3 * (tutti_clock_s() - begin));
     return add_record(kernels, *out, key, kernels->binaries && !loaded);
 }
 

@@ -169,8 +169,9 @@ static tutti_status refute(tuning *t, int32_t c, tutti_status status, const char
     if (status == TUTTI_DEVICE_LOST || status == TUTTI_INTERNAL)
         return status;
     t->refuted[c] = true;
-    tutti_log(TUTTI_LOG_DEBUG, "%s on %s: candidate %s %s: %s", t->request->node->op->name,
-              t->device->info.id, t->request->candidates[c].name, what, tutti_error_message());
+    tutti_log_write(TUTTI_LOG_DEBUG, "%s on %s: candidate %s %s: %s", t->request->node->op->name,
+                    t->device->info.id, t->request->candidates[c].name, what,
+                    tutti_error_message());
     return note(t, c, "%s: %s", what, tutti_error_message());
 }
 
@@ -232,11 +233,12 @@ static tutti_status verify(tuning *t, int32_t c, tutti_trial_run *run) {
     if (error <= (double)t->tolerance)
         return TUTTI_OK;
     t->refuted[c] = true;
-    tutti_log(TUTTI_LOG_WARNING,
-              "%s on %s (%s): candidate %s gives a wrong result (relative error %.1e) and is not "
-              "used",
-              t->request->node->op->name, t->device->info.id, t->device->info.name,
-              t->request->candidates[c].name, error);
+    tutti_log_write(
+        TUTTI_LOG_WARNING,
+        "%s on %s (%s): candidate %s gives a wrong result (relative error %.1e) and is not "
+        "used",
+        t->request->node->op->name, t->device->info.id, t->device->info.name,
+        t->request->candidates[c].name, error);
     return note(t, c, "wrong result (error %.1e)", error);
 }
 
@@ -269,9 +271,9 @@ static tutti_status try_candidate(tuning *t, int32_t c, tutti_trial *small, tutt
             status = measure(t, c, run, once);
     }
     tutti_trial_unbind(run);
-    tutti_log(TUTTI_LOG_DEBUG, "%s on %s: candidate %s: first run %.1f ms, then %.1f us",
-              t->request->node->op->name, t->device->info.id, candidate->name, 1e3 * t->verify_s,
-              1e6 * t->result->time_s[c]);
+    tutti_log_write(TUTTI_LOG_DEBUG, "%s on %s: candidate %s: first run %.1f ms, then %.1f us",
+                    t->request->node->op->name, t->device->info.id, candidate->name,
+                    1e3 * t->verify_s, 1e6 * t->result->time_s[c]);
     return status == TUTTI_OK ? TUTTI_OK : refute(t, c, status, "does not run");
 }
 

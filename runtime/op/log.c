@@ -3,7 +3,7 @@
 
 #include "op/elementwise.h"
 
-tutti_tensor tutti_ln(tutti_graph *g, tutti_tensor x) {
+tutti_tensor tutti_log(tutti_graph *g, tutti_tensor x) {
     return tutti_op_apply1(g, &tutti_op_log, &x, 1, NULL, 0);
 }
 

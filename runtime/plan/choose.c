@@ -129,7 +129,7 @@ static bool want_candidates(chooser *c) {
             const tutti_status status =
                 want(c, tutti_kernels_want_trial, &r->ask.candidates[k], r->ask.node->op->name);
             if (status != TUTTI_OK)
-                tutti_log(TUTTI_LOG_DEBUG, "%s", tutti_error_message());
+                tutti_log_write(TUTTI_LOG_DEBUG, "%s", tutti_error_message());
             any = true;
         }
     }

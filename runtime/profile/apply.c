@@ -159,11 +159,11 @@ static tutti_status missing(applying *a, int32_t e) {
     const char *text = reasons.text != NULL ? reasons.text : "";
     tutti_status status = TUTTI_OK;
     if (entry->optional)
-        tutti_log(TUTTI_LOG_DEBUG, "%s: devices[%d]: skipped, nothing matches: %s",
-                  a->profile->source, e, text);
+        tutti_log_write(TUTTI_LOG_DEBUG, "%s: devices[%d]: skipped, nothing matches: %s",
+                        a->profile->source, e, text);
     else if (a->profile->on_missing == TUTTI_ON_FAILURE_CONTINUE)
-        tutti_log(TUTTI_LOG_WARNING, "%s: devices[%d]: skipped, nothing matches: %s",
-                  a->profile->source, e, text);
+        tutti_log_write(TUTTI_LOG_WARNING, "%s: devices[%d]: skipped, nothing matches: %s",
+                        a->profile->source, e, text);
     else if (entry->line > 0)
         status = tutti_fail(TUTTI_NO_DEVICE, "%s:%d: devices[%d]: matches no usable device: %s",
                             a->profile->source, entry->line, e, text);

@@ -57,7 +57,7 @@ static inline tutti_tensor rg_unary(random_graph *r, tutti_tensor x) {
     case 6:
         return tutti_exp(g, tutti_tanh(g, x));
     case 7:
-        return tutti_ln(g, tutti_add_scalar(g, tutti_mul(g, x, x), 1.5F));
+        return tutti_log(g, tutti_add_scalar(g, tutti_mul(g, x, x), 1.5F));
     case 8:
         return tutti_relu(g, x);
     case 9:
