@@ -61,7 +61,7 @@ static void move_a_word(const tutti_device *device, uint32_t word) {
 static void use_all(const tutti_inventory *inventory, const int32_t *indices, int32_t n) {
     static const tutti_profile profile = {.source = "test"};
     static const tutti_profile_device entry = {.share = TUTTI_SHARE_AUTO};
-    tutti_selection selections[4];
+    tutti_selection selections[4] = {0};
     tutti_device *devices;
     int32_t count;
     for (int32_t i = 0; i < n; i++)
