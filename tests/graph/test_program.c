@@ -265,7 +265,7 @@ static void test_buckets(void **state) {
     static const int64_t columns[] = {100000, 100000,  100000, 500000, 600000, 100,
                                       7,      1300000, 900000, 200000, 3};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "w%d", (int)i);
         const tutti_tensor w = tutti_graph_param(g, name, 1, &columns[i], zeros);
         const tutti_tensor part = tutti_mean(g, tutti_tanh(g, tutti_mul(g, x, w)), 0, NULL, false);
@@ -319,7 +319,7 @@ static void test_fusion(void **state) {
     for (int32_t i = 0; i < 100; i++)
         x = tutti_add_scalar(g, x, 1);
     for (int32_t i = 0; i < 60; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "i%d", (int)i);
         sum = tutti_add(g, sum, batch_input(g, name, 2));
     }
