@@ -11,6 +11,23 @@ const tutti_region *tutti_member_region(const tutti_run_member *member, tutti_mo
     return region->chunk < 0 ? NULL : region;
 }
 
+const tutti_region *tutti_member_stored(const tutti_run_member *member, tutti_tensor tensor) {
+    for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++) {
+        const tutti_region *region = tutti_member_region(member, (tutti_mode)mode, tensor);
+        if (region != NULL)
+            return region;
+    }
+    return NULL;
+}
+
+tutti_status tutti_member_write(tutti_run_member *member, tutti_tensor tensor, const void *data) {
+    const tutti_region *region = tutti_member_stored(member, tensor);
+    if (region == NULL)
+        return TUTTI_OK;
+    return tutti_buffer_write(member->device, member->chunks[region->chunk],
+                              (size_t)region->offset_bytes, data, (size_t)region->size_bytes);
+}
+
 static tutti_status make_chunks(tutti_run_member *member) {
     const tutti_plan_device *plan = member->plan;
     member->chunks = calloc((size_t)plan->n_chunks + 1, sizeof *member->chunks);

@@ -72,7 +72,7 @@ typedef struct tutti_step {
     const tutti_fetch *fetches;
     int32_t n_fetches;
     bool alone;   /* only the owner takes part */
-    bool seeding; /* measuring at start: no collectives; updates only when n is 1 */
+    bool seeding; /* warming up or measuring at start: one device, no collectives */
 } tutti_step;
 
 struct tutti_run {
@@ -91,6 +91,7 @@ struct tutti_run {
     double first_step_s;
     float *weights;    /* host copy of all parameters, for broadcasts */
     size_t *weight_at; /* by tensor id: where in weights, in elements */
+    size_t weight_count;
     tutti_step step;
 };
 
@@ -100,6 +101,11 @@ void tutti_member_unbind(tutti_run_member *member);
 /* Where a tensor lies on the device; NULL when it has no memory there. */
 const tutti_region *tutti_member_region(const tutti_run_member *member, tutti_mode mode,
                                         tutti_tensor tensor);
+/* Where a parameter or state lies: the same place in every mode that has it; NULL when none has. */
+const tutti_region *tutti_member_stored(const tutti_run_member *member, tutti_tensor tensor);
+/* Sets a parameter or state on this device, where it has it; blocking. */
+TUTTI_MUST_USE tutti_status tutti_member_write(tutti_run_member *member, tutti_tensor tensor,
+                                               const void *data);
 
 /* The job of a device thread for run->step; user is the member (exec/step.c). */
 tutti_status tutti_member_step(void *user);

@@ -204,6 +204,9 @@ tutti_status tutti_member_step(void *user) {
         status = step->alone || step->seeding ? step_alone(member) : step_together(member);
     if (status != TUTTI_OK && !step->alone && !step->seeding)
         tutti_meeting_abandon(member->run->meeting);
+    /* The caller's memory and the staging may still be in use by what was enqueued. */
+    if (status != TUTTI_OK)
+        (void)clFinish(member->device->queue);
     member->busy_s = tutti_clock_s() - begin - member->waited_s;
     return status;
 }

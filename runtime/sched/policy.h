@@ -15,7 +15,7 @@ static inline double tutti_share_time_s(const tutti_share_device *device, int64_
     return n > 0 ? device->fixed_s + device->per_sample_s * (double)n : 0;
 }
 /* Predicted duration of a step with these counts: the slowest device, and the synchronisation of
- * all that take part when there are several. */
+ * all that take part, when there are several or one without the weights. */
 double tutti_shares_step_s(const tutti_share_device *devices, int32_t count, const int64_t *counts);
 /* Gives the devices with wanted shares their parts of n; *out_rest samples are left for the others,
  * of which out_free[i] is true. */

@@ -51,15 +51,17 @@ double tutti_shares_step_s(const tutti_share_device *devices, int32_t count,
                            const int64_t *counts) {
     double slowest = 0, sync = 0;
     int32_t taking_part = 0;
+    bool remote = false;
     for (int32_t i = 0; i < count; i++) {
         if (counts[i] <= 0)
             continue;
         const double time_s = tutti_share_time_s(&devices[i], counts[i]);
         slowest = time_s > slowest ? time_s : slowest;
         sync += devices[i].sync_s;
+        remote = remote || devices[i].remote;
         taking_part++;
     }
-    return taking_part > 1 ? slowest + sync : slowest;
+    return taking_part > 1 || remote ? slowest + sync : slowest;
 }
 
 /* One round of tutti_shares_proportional over the devices with weight > 0. Returns what did not

@@ -19,6 +19,7 @@ typedef struct tutti_share_device {
     double fixed_s, per_sample_s; /* time model; per_sample_s > 0 once known */
     double sync_s;    /* what taking part costs the whole step: reduction and broadcast */
     int64_t capacity; /* most samples in a step */
+    bool remote;      /* the weights are elsewhere: even alone it must synchronise */
     double wanted;    /* share from the profile, or TUTTI_SHARE_AUTO */
     bool usable;      /* not lost */
 } tutti_share_device;

@@ -13,6 +13,7 @@
 
 #include "base/rng.h"
 #include "comm/local.h"
+#include "exec/run.h"
 #include "plan/plan.h"
 #include "tutti/tutti.h"
 
@@ -200,12 +201,62 @@ static void test_sums(void **state) {
     assert_memory_equal(values[1], out, sizeof out);
 }
 
+/* Two halves of the CPU, shares left open, nothing measured: the same split and bits each time. */
+static void test_reproducible(void **state) {
+    (void)state;
+    static const char json[] =
+        "{\"devices\": [{\"match\": {\"platform\": \"Portable*\"}, \"partition\": 2}], "
+        "\"schedule\": \"data\", \"determinism\": \"reproducible\"}";
+    tutti_profile *profile;
+    tutti_runtime *runtime;
+    tutti_plan *plan;
+    if (tutti_profile_parse("test", json, strlen(json), &profile) != TUTTI_OK ||
+        tutti_runtime_open(profile, &runtime) != TUTTI_OK ||
+        tutti_plan_make(env.graph, runtime, &(tutti_plan_options){.batch = BATCH}, &plan) !=
+            TUTTI_OK)
+        fail_msg("%s", tutti_error_message());
+    float x[BATCH * 5], y[BATCH * 2], losses[2][4];
+    double models[2][4];
+    int64_t counts[2][4];
+    tutti_rng rng;
+    tutti_rng_begin(&rng, 5, 0);
+    for (int i = 0; i < BATCH * 5; i++)
+        x[i] = tutti_rng_normal(&rng);
+    for (int i = 0; i < BATCH * 2; i++)
+        y[i] = tutti_rng_normal(&rng);
+    for (int k = 0; k < 2; k++) {
+        tutti_run *run;
+        if (tutti_run_open(plan, &(tutti_run_options){.seed = 2}, &run) != TUTTI_OK)
+            fail_msg("%s", tutti_error_message());
+        assert_int_equal(run->n_members, 2);
+        for (int i = 0; i < 2; i++) {
+            models[k][2 * i] = run->models[i].fixed_s;
+            models[k][2 * i + 1] = run->models[i].per_sample_s;
+            assert_true(run->models[i].per_sample_s > 0);
+        }
+        const tutti_feed feeds[] = {{env.x, x}, {env.y, y}};
+        for (int i = 0; i < 4; i++) {
+            const tutti_fetch fetch = {env.loss, &losses[k][i]};
+            assert_int_equal(tutti_run_step(run, TUTTI_TRAIN, BATCH, feeds, 2, &fetch, 1),
+                             TUTTI_OK);
+            assert_int_equal(run->counts[0] + run->counts[1], BATCH);
+            counts[k][i] = run->counts[0];
+        }
+        tutti_run_close(run);
+    }
+    assert_memory_equal(models[0], models[1], sizeof models[0]);
+    assert_memory_equal(counts[0], counts[1], sizeof counts[0]);
+    assert_memory_equal(losses[0], losses[1], sizeof losses[0]);
+    tutti_plan_free(plan);
+    tutti_runtime_close(runtime);
+    tutti_profile_free(profile);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_training),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_training),
+        cmocka_unit_test(test_memory),       cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_reproducible),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Where there is no apt-get, quickstart names the packages for other systems and stops.
 set -u
+unset TUTTI_SKIP_PACKAGES
 source=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -32,6 +32,7 @@ static int32_t random_devices(tutti_share_device *devices, bool sync) {
         devices[i] = (tutti_share_device){.fixed_s = below(2) ? 0 : uniform(0, 5),
                                           .per_sample_s = uniform(0.05, 2),
                                           .sync_s = sync && below(2) ? uniform(0, 3) : 0,
+                                          .remote = sync && below(2),
                                           .capacity = below(3) ? 100 : below(8),
                                           .wanted = TUTTI_SHARE_AUTO,
                                           .usable = below(6) > 0};
@@ -64,15 +65,17 @@ static double brute(const tutti_share_device *devices, const bool *keep, int32_t
             return INFINITY;
         double slowest = 0, sync = 0;
         int32_t parts = 0;
+        bool remote = false;
         for (int32_t i = 0; i < count; i++) {
             if (counts[i] == 0)
                 continue;
             slowest =
                 fmax(slowest, devices[i].fixed_s + devices[i].per_sample_s * (double)counts[i]);
             sync += devices[i].sync_s;
+            remote = remote || devices[i].remote;
             parts++;
         }
-        return synced && parts > 1 ? slowest + sync : slowest;
+        return synced && (parts > 1 || remote) ? slowest + sync : slowest;
     }
     const bool usable = devices[from].usable && (keep == NULL || keep[from]);
     double best = INFINITY;
