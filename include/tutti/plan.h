@@ -21,8 +21,10 @@ typedef struct tutti_plan tutti_plan;
 typedef struct tutti_run tutti_run;
 
 /* What a step does: TRAIN runs forward, backward and updates; EVAL runs what the loss and the
- * outputs need, with dropout off; PREDICT runs what the outputs need that do not depend on inputs
- * that only the loss uses (labels need not be fed). */
+ * outputs need, with dropout off; PREDICT runs what predictions need: outputs with a row per sample
+ * (batched ones) that do not depend on labels, so that labels need not be fed. Numbers about the
+ * whole batch, such as an accuracy, are not predictions. A graph without a loss predicts all its
+ * outputs. */
 typedef enum tutti_mode { TUTTI_TRAIN, TUTTI_EVAL, TUTTI_PREDICT, TUTTI_MODE_COUNT } tutti_mode;
 
 typedef struct tutti_plan_options {

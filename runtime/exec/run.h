@@ -2,11 +2,12 @@
  *
  * A step, on each device that has samples (and on the owner always):
  *
- *     compute   feeds are written, launches enqueued; parts of sums (gradients, loss) go to the
- * host as they become ready; whoever needs a sum waits for all parts and adds them in device order
- *     gate      every device has finished computing; until here an error costs nothing: no
- * parameter has changed commit    the owner runs the updates and puts the new parameters where the
- * others read them
+ *   compute  feeds are written, launches enqueued; parts of sums (gradients, loss) go to the host as
+ *            they become ready; whoever needs a sum waits for all parts and adds them in device
+ *            order.
+ *   gate     every device has finished computing; until here an error costs nothing: no parameter
+ *            has changed.
+ *   commit   the owner runs the updates and puts the new parameters where the others read them.
  *
  * With one device there is nobody to wait for: the commit is enqueued right behind the computation.
  */

@@ -2,17 +2,30 @@
  * elementwise chains fused and collectives inserted. Pure data: no device is known here.
  *
  * Passes, in this order:
- *   select   nodes that the mode's roots need (TRAIN: updates, loss, outputs; EVAL: loss, outputs;
- * PREDICT: outputs that need no input which only loss-side outputs use); TRAIN_ONLY nodes become
- * aliases in the others split    places nodes (EACH device on its share of the batch, or the OWNER
- * once) and inserts REDUCE and BROADCAST fuse     replaces chains of elementwise nodes with equal
- * placement and no collective between by one fused node
  *
- * Split. Each tensor is batched (each device has its samples), whole (every device has it), partial
- * (every device has a summand: batch_sum, or linear in partial inputs), or owned (only the owner
- * has it). A partial tensor is reduced before anything but a LINEAR node reads it. A node without
- * batched inputs runs on EACH device when something that does run on each needs it, else on the
- * OWNER. Updates run on the owner after all EACH items of the step; parameters they change are then
+ *   select  keeps the nodes that the mode's roots need:
+ *             TRAIN    updates, loss, outputs;
+ *             EVAL     loss, outputs;
+ *             PREDICT  outputs with a row per sample that need no labels. A label is an input that
+ *                      the loss needs and predictions can do without (see select.c). A graph
+ *                      without a loss predicts all its outputs.
+ *           Outside TRAIN, outputs that depend on an update are left out, and TRAIN_ONLY nodes are
+ *           aliases.
+ *   split   places nodes (EACH device on its share of the batch, or the OWNER once) and inserts
+ *           REDUCE and BROADCAST.
+ *   fuse    replaces chains of elementwise nodes, equally placed and with no collective between, by
+ *           one fused node.
+ *
+ * Split. Each tensor is
+ *
+ *   batched  each device has its samples;
+ *   whole    every device has it;
+ *   partial  every device has a summand (batch_sum, or linear in partial inputs); or
+ *   owned    only the owner has it.
+ *
+ * A partial tensor is reduced before anything but a LINEAR node reads it. A node without batched
+ * inputs runs on EACH device when something that does run on each needs it, else on the OWNER.
+ * Updates run on the owner after all EACH items of the step; parameters they change are then
  * broadcast. What an update reads is reduced to the owner only. Reductions that are ready together
  * share one item (a bucket) of up to TUTTI_BUCKET_BYTES.
  */
@@ -35,12 +48,12 @@ typedef enum tutti_place { TUTTI_PLACE_EACH, TUTTI_PLACE_OWNER } tutti_place;
 typedef struct tutti_item {
     tutti_item_kind kind;
     tutti_place place; /* NODE: where it runs. REDUCE: who gets the sum (EACH: all) */
-    tutti_node_info
-        node; /* NODE; types owned by the program. An alias node (op flag ALIAS, or TRAIN_ONLY
-                 outside TRAIN) runs nothing: its output shares its input's memory */
+    /* NODE; types owned by the program. An alias node (op flag ALIAS, or TRAIN_ONLY outside TRAIN)
+     * runs nothing: its output shares its input's memory. */
+    tutti_node_info node;
     bool alias;
-    bool commit; /* belongs to the commit phase: updates, and what only they need and runs on the
-                    owner */
+    /* Belongs to the commit phase: updates, and what only they need and runs on the owner. */
+    bool commit;
     const tutti_tensor *tensors; /* REDUCE, BROADCAST: in fixed order, the same on all devices */
     int32_t n_tensors;
 } tutti_item;

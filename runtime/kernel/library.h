@@ -2,8 +2,8 @@
  * all plans.
  *
  *     tutti_kernels_make(profile, device, &kernels)
- *     tutti_kernels_want(kernels, launch, op)    for each launch of a plan: collects, builds
- * nothing tutti_kernels_build(kernels)               one call, all programs
+ *     tutti_kernels_want(kernels, launch, op)         each launch of a plan: builds nothing yet
+ *     tutti_kernels_build(kernels)                    one call, all programs
  *     tutti_bound_launch_make(kernels, launch, ...)
  *
  * Order of sources: the profile's kernel directories, TUTTI_KERNEL_PATH (colon-separated), the

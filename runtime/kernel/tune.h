@@ -28,10 +28,10 @@ typedef struct tutti_tune_result {
     bool from_disk;
 } tutti_tune_result;
 
-/* As tutti_kernels_want, for measuring candidates, so that those of many requests are
- * built together. Where units are merged, a trial's programs are
- * apart from those of plans: what a plan's program holds must not depend on whether candidates were
- * measured or recalled in this process, or no cache would know it again. */
+/* As tutti_kernels_want, for measuring candidates, so that those of many requests are built
+ * together. Where units are merged, a trial's programs are apart from those of plans: what a plan's
+ * program holds must not depend on whether candidates were measured or recalled in this process, or
+ * no cache would know it again. */
 TUTTI_MUST_USE tutti_status tutti_kernels_want_trial(tutti_kernels *kernels,
                                                      const tutti_launch *launch, const char *op);
 /* Measures, or recalls. Requests are independent; programs are wanted and built as needed. */

@@ -3,10 +3,9 @@
  * For each batch size seen there is an entry with its shares. Every window of steps, the shares
  * that the policy would now choose are compared with the present ones under the present time
  * models; a gain of more than 5 % in three windows moves the shares half the way, and one of half
- * the time at once and all the way. Two things that
- * models cannot know are measured: whether a split beats the best device alone (devices may share
- * hardware), and whether a device that gets nothing has become useful (it is probed now and then,
- * within a small part of the time). */
+ * the time at once and all the way. Two things that models cannot know are measured: whether a split
+ * beats the best device alone (devices may share hardware), and whether a device that gets nothing
+ * has become useful (it is probed now and then, within a small part of the time). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
