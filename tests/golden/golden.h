@@ -1,7 +1,8 @@
-/* Reading goldens.safetensors, and running a graph on the host through the ops' references. */
+/* Reading *.safetensors, and running a graph on the host through the ops' references. */
 #ifndef TUTTI_TESTS_GOLDEN_GOLDEN_H
 #define TUTTI_TESTS_GOLDEN_GOLDEN_H
 
+#include <glob.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,10 +26,16 @@
             fail_msg("%s: %s: %s", #expr, tutti_status_name(ok_status), tutti_error_message());    \
     } while (0)
 
+#define GOLDEN_FILES_MAX 16
+
+/* All *.safetensors of this directory. */
 typedef struct golden_file {
-    char *bytes;
-    const char *data; /* behind the header */
-    tutti_json *header;
+    int32_t count;
+    struct golden_part {
+        char *bytes;
+        const char *data; /* behind the header */
+        tutti_json *header;
+    } part[GOLDEN_FILES_MAX];
 } golden_file;
 
 typedef struct golden {
@@ -39,29 +46,42 @@ typedef struct golden {
     const void *data;
 } golden;
 
-static inline void golden_open(golden_file *file) {
-    const char *root = getenv("TUTTI_SOURCE_DIR");
-    char path[4096];
-    snprintf(path, sizeof path, "%s/tests/golden/goldens.safetensors", root != NULL ? root : ".");
+static inline void golden_open_part(const char *path, struct golden_part *part) {
     FILE *in = fopen(path, "rb");
     if (in == NULL)
         fail_msg("cannot open %s", path);
     fseek(in, 0, SEEK_END);
     const long size = ftell(in);
     rewind(in);
-    file->bytes = malloc((size_t)size);
-    assert_non_null(file->bytes);
-    assert_int_equal(fread(file->bytes, 1, (size_t)size, in), size);
+    part->bytes = malloc((size_t)size);
+    assert_non_null(part->bytes);
+    assert_int_equal(fread(part->bytes, 1, (size_t)size, in), size);
     fclose(in);
     uint64_t length;
-    memcpy(&length, file->bytes, 8);
-    file->data = file->bytes + 8 + length;
-    OK(tutti_json_parse(path, file->bytes + 8, length, &file->header));
+    memcpy(&length, part->bytes, 8);
+    part->data = part->bytes + 8 + length;
+    OK(tutti_json_parse(path, part->bytes + 8, length, &part->header));
+}
+
+static inline void golden_open(golden_file *file) {
+    const char *root = getenv("TUTTI_SOURCE_DIR");
+    char pattern[4096];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/tests/golden/*.safetensors", root != NULL ? root : ".");
+    if (glob(pattern, 0, NULL, &found) != 0)
+        fail_msg("no file %s", pattern);
+    assert_in_range(found.gl_pathc, 1, GOLDEN_FILES_MAX);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        golden_open_part(found.gl_pathv[i], &file->part[i]);
+    file->count = (int32_t)found.gl_pathc;
+    globfree(&found);
 }
 
 static inline void golden_close(golden_file *file) {
-    tutti_json_free(file->header);
-    free(file->bytes);
+    for (int32_t i = 0; i < file->count; i++) {
+        tutti_json_free(file->part[i].header);
+        free(file->part[i].bytes);
+    }
 }
 
 /* False when there is no such tensor. */
@@ -71,7 +91,12 @@ static inline bool golden_find(const golden_file *file, golden *out, const char 
     va_start(args, format);
     vsnprintf(name, sizeof name, format, args);
     va_end(args);
-    const cJSON *entry = tutti_json_member(tutti_json_root(file->header), name), *extent;
+    const cJSON *entry = NULL, *extent;
+    const struct golden_part *part = NULL;
+    for (int32_t i = 0; i < file->count && entry == NULL; i++) {
+        part = &file->part[i];
+        entry = tutti_json_member(tutti_json_root(part->header), name);
+    }
     if (entry == NULL)
         return false;
     *out = (golden){.count = 1};
@@ -82,7 +107,7 @@ static inline bool golden_find(const golden_file *file, golden *out, const char 
         out->count *= (int64_t)extent->valuedouble;
     }
     const cJSON *offsets = tutti_json_member(entry, "data_offsets");
-    out->data = file->data + (size_t)cJSON_GetArrayItem(offsets, 0)->valuedouble;
+    out->data = part->data + (size_t)cJSON_GetArrayItem(offsets, 0)->valuedouble;
     return true;
 }
 
