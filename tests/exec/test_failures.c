@@ -182,11 +182,11 @@ static int set_up(void **state) {
     snprintf(armed, sizeof armed, "%s/armed", directory);
     write_icd("pocl", "libpocl.so.2");
     write_icd("oclgrind", "/usr/lib/oclgrind/liboclgrind-rt-icd.so");
-    snprintf(layer, sizeof layer, "%s/tests/layer_fail.so", build);
+    snprintf(layer, sizeof layer, "%s/tests/layer_fault.so", build);
     setenv("OCL_ICD_VENDORS", directory, 1);
     setenv("OPENCL_LAYERS", layer, 1);
-    setenv("TUTTI_LAYER_ARMED", armed, 1);
-    setenv("TUTTI_LAYER_FAIL", "-5:1:Oclgrind", 1);
+    setenv("LAYER_ARMED", armed, 1);
+    setenv("LAYER_FAULT", "kernel=-5@1+:Oclgrind", 1);
     setenv("TUTTI_LOG", "off", 1);
     return 0;
 }

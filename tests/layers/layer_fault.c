@@ -1,10 +1,13 @@
 /* An OpenCL layer that makes calls fail or spoil their results, for tests: OPENCL_LAYERS names the
  * library, LAYER_FAULT says what to do, entries separated by ';':
  *
- *   CALL=WHAT@N    at the N-th call (from 1), or with a '+' behind it at that and every later one
+ *   CALL=WHAT@N            at the N-th call (from 1)
+ *   CALL=WHAT@N+           at that and every later one
+ *   CALL=WHAT@N:DEVICE     counts only calls on devices whose name contains DEVICE
  *
  * CALL is read, map, write, fill, buffer, kernel, build or finish; WHAT is an OpenCL error code or
- * "flip" (only read and map), which flips one bit of what the device gives back. */
+ * "flip" (only read and map), which flips one bit of what the device gives back. With LAYER_ARMED
+ * only calls made while the file of that name exists are counted and fail. */
 #include <CL/cl.h>
 #include <CL/cl_icd.h>
 #include <CL/cl_layer.h>
@@ -12,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPORT     __attribute__((visibility("default")))
 #define MAX_FAULTS 16
@@ -22,33 +26,68 @@ static const char *const call_names[N_CALLS] = {"read",   "map",    "write", "fi
 
 static const struct _cl_icd_dispatch *next;
 static struct _cl_icd_dispatch table;
-static atomic_int counts[N_CALLS];
-static struct fault { int call, code, from, to; /* code 1: flip */ } faults[MAX_FAULTS];
+static struct fault {
+    int call, code, from, to; /* code 1: flip */
+    char device[64];          /* "" for any */
+    atomic_int count;         /* of the calls that it is about */
+} faults[MAX_FAULTS];
 static int n_faults;
+static const char *armed; /* NULL: always */
 
 static void parse(const char *text) {
-    char name[16], what[16], plus;
-    for (; text != NULL && *text != '\0'; text = strchr(text, ';'), text += text != NULL) {
-        int from, fields = sscanf(text, "%15[a-z]=%15[^@]@%d%c", name, what, &from, &plus);
-        int call = 0;
-        while (call < N_CALLS && strcmp(call_names[call], name) != 0)
+    while (text != NULL && *text != '\0') {
+        char name[16], what[16];
+        int from = 0, used = 0, call = 0;
+        (void)sscanf(text, "%15[a-z]=%15[^@;]@%d%n", name, what, &from, &used);
+        while (used > 0 && call < N_CALLS && strcmp(call_names[call], name) != 0)
             call++;
-        if (fields < 3 || call == N_CALLS || n_faults == MAX_FAULTS) {
+        const char *rest = text + used;
+        const int forever = *rest == '+';
+        rest += forever;
+        const size_t device = *rest == ':' ? strcspn(rest + 1, ";") : 0;
+        const char *end = rest + (device > 0 ? device + 1 : 0);
+        /* Contexts and programs may have several devices. */
+        const int no_queue = call == BUFFER || call == BUILD;
+        if (used == 0 || call == N_CALLS || n_faults == MAX_FAULTS ||
+            (*end != '\0' && *end != ';') || device >= sizeof faults->device ||
+            (device > 0 && no_queue)) {
             fprintf(stderr, "layer_fault: cannot read LAYER_FAULT at \"%s\"\n", text);
             abort();
         }
-        faults[n_faults++] = (struct fault){call, strcmp(what, "flip") == 0 ? 1 : atoi(what), from,
-                                            fields == 4 && plus == '+' ? 1 << 30 : from};
+        struct fault *fault = &faults[n_faults++];
+        fault->call = call;
+        fault->code = strcmp(what, "flip") == 0 ? 1 : atoi(what);
+        fault->from = from;
+        fault->to = forever ? 1 << 30 : from;
+        memcpy(fault->device, rest + 1, device);
+        text = *end == ';' ? end + 1 : NULL;
     }
 }
 
-/* 0: go on; 1: flip; else the error. */
-static int hit(int call) {
-    const int count = atomic_fetch_add(&counts[call], 1) + 1;
-    for (int i = 0; i < n_faults; i++)
-        if (faults[i].call == call && count >= faults[i].from && count <= faults[i].to)
-            return faults[i].code;
-    return 0;
+static int is_on(cl_command_queue queue, const char *device) {
+    cl_device_id id;
+    char name[256] = "";
+    if (device[0] == '\0')
+        return 1;
+    return next->clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof id, &id, NULL) ==
+               CL_SUCCESS &&
+           next->clGetDeviceInfo(id, CL_DEVICE_NAME, sizeof name, name, NULL) == CL_SUCCESS &&
+           strstr(name, device) != NULL;
+}
+
+/* 0: go on; 1: flip; else the error. queue is NULL for calls that have none. */
+static int hit(int call, cl_command_queue queue) {
+    int code = 0;
+    if (armed != NULL && access(armed, F_OK) != 0)
+        return 0;
+    for (int i = 0; i < n_faults; i++) {
+        if (faults[i].call != call || !is_on(queue, faults[i].device))
+            continue;
+        const int count = atomic_fetch_add(&faults[i].count, 1) + 1;
+        if (code == 0 && count >= faults[i].from && count <= faults[i].to)
+            code = faults[i].code;
+    }
+    return code;
 }
 
 static void flip(void *data, size_t size) {
@@ -60,7 +99,7 @@ static CL_API_ENTRY cl_int CL_API_CALL read_buffer(cl_command_queue queue, cl_me
                                                    cl_bool blocking, size_t offset, size_t size,
                                                    void *data, cl_uint n, const cl_event *wait,
                                                    cl_event *event) {
-    const int what = hit(READ);
+    const int what = hit(READ, queue);
     if (what < 0)
         return what;
     const cl_int code = next->clEnqueueReadBuffer(queue, buffer, what == 1 ? CL_TRUE : blocking,
@@ -75,7 +114,7 @@ static CL_API_ENTRY void *CL_API_CALL map_buffer(cl_command_queue queue, cl_mem 
                                                  size_t offset, size_t size, cl_uint n,
                                                  const cl_event *wait, cl_event *event,
                                                  cl_int *code) {
-    const int what = hit(MAP);
+    const int what = hit(MAP, queue);
     if (what < 0) {
         if (code != NULL)
             *code = what;
@@ -92,7 +131,7 @@ static CL_API_ENTRY cl_int CL_API_CALL write_buffer(cl_command_queue queue, cl_m
                                                     cl_bool blocking, size_t offset, size_t size,
                                                     const void *data, cl_uint n,
                                                     const cl_event *wait, cl_event *event) {
-    const int what = hit(WRITE);
+    const int what = hit(WRITE, queue);
     return what < 0 ? what
                     : next->clEnqueueWriteBuffer(queue, buffer, blocking, offset, size, data, n,
                                                  wait, event);
@@ -102,7 +141,7 @@ static CL_API_ENTRY cl_int CL_API_CALL fill_buffer(cl_command_queue queue, cl_me
                                                    const void *pattern, size_t pattern_size,
                                                    size_t offset, size_t size, cl_uint n,
                                                    const cl_event *wait, cl_event *event) {
-    const int what = hit(FILL);
+    const int what = hit(FILL, queue);
     return what < 0 ? what
                     : next->clEnqueueFillBuffer(queue, buffer, pattern, pattern_size, offset, size,
                                                 n, wait, event);
@@ -110,7 +149,7 @@ static CL_API_ENTRY cl_int CL_API_CALL fill_buffer(cl_command_queue queue, cl_me
 
 static CL_API_ENTRY cl_mem CL_API_CALL create_buffer(cl_context context, cl_mem_flags flags,
                                                      size_t size, void *host, cl_int *code) {
-    const int what = hit(BUFFER);
+    const int what = hit(BUFFER, NULL);
     if (what >= 0)
         return next->clCreateBuffer(context, flags, size, host, code);
     if (code != NULL)
@@ -123,7 +162,7 @@ static CL_API_ENTRY cl_int CL_API_CALL enqueue_kernel(cl_command_queue queue, cl
                                                       const size_t *global, const size_t *local,
                                                       cl_uint n, const cl_event *wait,
                                                       cl_event *event) {
-    const int what = hit(KERNEL);
+    const int what = hit(KERNEL, queue);
     return what < 0 ? what
                     : next->clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local,
                                                    n, wait, event);
@@ -134,12 +173,12 @@ static CL_API_ENTRY cl_int CL_API_CALL build_program(cl_program program, cl_uint
                                                      const char *options,
                                                      void(CL_CALLBACK *notify)(cl_program, void *),
                                                      void *user) {
-    const int what = hit(BUILD);
+    const int what = hit(BUILD, NULL);
     return what < 0 ? what : next->clBuildProgram(program, n, devices, options, notify, user);
 }
 
 static CL_API_ENTRY cl_int CL_API_CALL finish(cl_command_queue queue) {
-    const int what = hit(FINISH);
+    const int what = hit(FINISH, queue);
     return what < 0 ? what : next->clFinish(queue);
 }
 
@@ -164,6 +203,7 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n_entries,
     if (n_entries < sizeof table / sizeof(void *))
         return CL_INVALID_VALUE;
     parse(getenv("LAYER_FAULT"));
+    armed = getenv("LAYER_ARMED");
     next = target;
     table.clEnqueueReadBuffer = read_buffer;
     table.clEnqueueMapBuffer = map_buffer;
