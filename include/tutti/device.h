@@ -15,7 +15,7 @@ extern "C" {
 typedef struct tutti_device_info {
     const char *id;   /* stable within one inventory: "cpu.0", "gpu.1" (type and index among usable
                          devices of that type); sub-devices "cpu.0/1"; duplicates "gpu.0@2" with
-                         the platform's index; "" for others that are unusable */
+                         the platform's index; "" for those that are unusable */
     int32_t platform; /* index in the inventory */
     int32_t index;    /* of the device in its platform */
     uint32_t type;    /* one bit of TUTTI_DEVICE_* */

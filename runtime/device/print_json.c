@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "device/print.h"
 #include "device/quirks.h"
+#include "profile/candidate.h"
 #include "tutti/types.h"
 
 /* Writes "key": value pairs, an indented line each. */
@@ -214,11 +215,8 @@ static void put_device(writer *w, const tutti_inventory *inventory, int32_t inde
     put_uint(w, "index", (uint64_t)d->index);
     put_bool(w, "usable", usable);
     put_text_or_null(w, "reason", d->unusable);
-    line(w, "duplicate_of");
-    if (d->duplicate_of < 0)
-        tutti_strbuf_puts(w->out, "null");
-    else
-        tutti_json_put_string(w->out, inventory->devices[d->duplicate_of].id);
+    put_text_or_null(w, "duplicate_of",
+                     d->duplicate_of < 0 ? "" : inventory->devices[d->duplicate_of].id);
     if (select) {
         put_bool(w, "selected", r->skipped == NULL);
         put_text_or_null(w, "not_selected_because", r->skipped);
@@ -284,15 +282,42 @@ void tutti_print_json(tutti_strbuf *out, const tutti_inventory *inventory,
     tutti_strbuf_puts(out, "\n");
 }
 
-/* Whether an earlier entry takes the device: twins share one. */
+static bool takes_part(const tutti_inventory *inventory, const tutti_device_report *reports,
+                       int32_t device) {
+    return inventory->devices[device].unusable[0] == '\0' && reports[device].skipped == NULL;
+}
+
+static const char *or_null(const char *text) {
+    return text[0] != '\0' ? text : NULL;
+}
+
+/* What tells the device apart best. */
+static tutti_device_match match_of(const tutti_device_info *d) {
+    return (tutti_device_match){.types = d->type,
+                                .platform = or_null(d->platform_name),
+                                .name = or_null(d->name),
+                                .uuid = or_null(d->uuid),
+                                .pci = or_null(d->pci),
+                                .index = -1};
+}
+
+/* Whether every device that the match takes is to take part: twins share an entry then, else each
+ * has its index. */
+static bool takes_only_wanted(const tutti_inventory *inventory, const tutti_device_report *reports,
+                              const tutti_device_match *match) {
+    for (int32_t i = 0; i < inventory->n_devices; i++)
+        if (tutti_candidate(inventory, match, i) && !takes_part(inventory, reports, i))
+            return false;
+    return true;
+}
+
+/* Whether an earlier entry takes the device. */
 static bool taken_before(const tutti_inventory *inventory, const tutti_device_report *reports,
-                         int32_t index) {
-    const tutti_device_info *d = &inventory->devices[index];
-    for (int32_t k = 0; k < index; k++) {
-        const tutti_device_info *e = &inventory->devices[k];
-        if (e->unusable[0] == '\0' && reports[k].skipped == NULL && e->type == d->type &&
-            strcmp(e->name, d->name) == 0 && strcmp(e->platform_name, d->platform_name) == 0 &&
-            strcmp(e->uuid, d->uuid) == 0 && strcmp(e->pci, d->pci) == 0)
+                         int32_t device) {
+    for (int32_t k = 0; k < device; k++) {
+        const tutti_device_match match = match_of(&inventory->devices[k]);
+        if (takes_part(inventory, reports, k) && tutti_candidate(inventory, &match, device) &&
+            takes_only_wanted(inventory, reports, &match))
             return true;
     }
     return false;
@@ -308,9 +333,9 @@ void tutti_print_profile(tutti_strbuf *out, const tutti_inventory *inventory,
     begin(&w, "devices", "[");
     for (int32_t i = 0; i < inventory->n_devices; i++) {
         const tutti_device_info *d = &inventory->devices[i];
-        if (d->unusable[0] != '\0' || reports[i].skipped != NULL ||
-            taken_before(inventory, reports, i))
+        if (!takes_part(inventory, reports, i) || taken_before(inventory, reports, i))
             continue;
+        const tutti_device_match match = match_of(d);
         char type[16] = "";
         const char *upper = tutti_device_type_name(d->type);
         for (size_t k = 0; upper[k] != '\0' && k + 1 < sizeof type; k++)
@@ -318,12 +343,16 @@ void tutti_print_profile(tutti_strbuf *out, const tutti_inventory *inventory,
         begin(&w, NULL, "{");
         begin(&w, "match", "{");
         put_text(&w, "type", type);
-        put_text(&w, "platform", d->platform_name);
-        put_text(&w, "name", d->name);
-        if (d->uuid[0] != '\0')
-            put_text(&w, "uuid", d->uuid);
-        if (d->pci[0] != '\0')
-            put_text(&w, "pci", d->pci);
+        if (match.platform != NULL)
+            put_text(&w, "platform", match.platform);
+        if (match.name != NULL)
+            put_text(&w, "name", match.name);
+        if (match.uuid != NULL)
+            put_text(&w, "uuid", match.uuid);
+        if (match.pci != NULL)
+            put_text(&w, "pci", match.pci);
+        if (!takes_only_wanted(inventory, reports, &match))
+            put_uint(&w, "index", (uint64_t)tutti_candidate_index(inventory, &match, i));
         end(&w, "}");
         put_text(&w, "share", "auto");
         end(&w, "}");

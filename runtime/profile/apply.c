@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strbuf.h"
+#include "profile/candidate.h"
 #include "profile/match.h"
 #include "profile/profile.h"
 
@@ -22,53 +23,12 @@ typedef struct applying {
     int32_t n_chosen;
 } applying;
 
-/* What two entries of the inventory have in common when they are the same hardware. */
-static int32_t hardware(const tutti_inventory *inventory, int32_t device) {
-    int32_t original = inventory->devices[device].duplicate_of;
-    return original >= 0 ? original : device;
-}
-
-/* Discovery calls a duplicate unusable, but gives it an id when nothing else is wrong with it: then
- * a profile that names its platform may have it. */
-static bool usable(const tutti_device_info *device) {
-    return device->unusable[0] == '\0' || (device->duplicate_of >= 0 && device->id[0] != '\0');
-}
-
-/* Whether the device is usable and matches, index left out, and, of the same hardware behind
- * several platforms, is the one to be used for this match: the original when it matches, else the
- * first. */
-static bool candidate(const tutti_inventory *inventory, const tutti_device_match *match,
-                      int32_t device) {
-    const tutti_device_info *devices = inventory->devices;
-    if (!usable(&devices[device]) || !tutti_match_device(match, &devices[device], NULL, NULL))
-        return false;
-    int32_t original = hardware(inventory, device);
-    if (original == device)
-        return true;
-    if (usable(&devices[original]) && tutti_match_device(match, &devices[original], NULL, NULL))
-        return false;
-    for (int32_t i = 0; i < device; i++)
-        if (devices[i].duplicate_of == original && usable(&devices[i]) &&
-            tutti_match_device(match, &devices[i], NULL, NULL))
-            return false;
-    return true;
-}
-
-/* The device's place among the candidates. */
-static int32_t candidate_index(const tutti_inventory *inventory, const tutti_device_match *match,
-                               int32_t device) {
-    int32_t index = 0;
-    for (int32_t i = 0; i < device; i++)
-        index += candidate(inventory, match, i);
-    return index;
-}
-
 static bool excluded(const tutti_inventory *inventory, const tutti_device_match *match,
                      int32_t device) {
     if (!tutti_match_device(match, &inventory->devices[device], NULL, NULL))
         return false;
-    return match->index < 0 || (candidate(inventory, match, device) &&
-                                candidate_index(inventory, match, device) == match->index);
+    return match->index < 0 || (tutti_candidate(inventory, match, device) &&
+                                tutti_candidate_index(inventory, match, device) == match->index);
 }
 
 /* Why entry e does not take the device (NULL: it does), and how near the device came. */
@@ -76,7 +36,7 @@ static const char *refusal(applying *a, int32_t e, int32_t device, int *out_rank
     const tutti_profile_device *entry = &a->profile->devices[e];
     const tutti_device_info *info = &a->inventory->devices[device];
     *out_rank = RANK_UNUSABLE;
-    if (!usable(info))
+    if (info->unusable[0] != '\0')
         return info->unusable;
     tutti_strbuf why = {0};
     if (!tutti_match_device(&entry->match, info, out_rank, &why)) {
@@ -90,11 +50,11 @@ static const char *refusal(applying *a, int32_t e, int32_t device, int *out_rank
         if (excluded(a->inventory, &entry->excludes[i], device))
             return "it is excluded";
     *out_rank = RANK_TWIN;
-    int32_t original = hardware(a->inventory, device);
+    int32_t original = tutti_candidate_hardware(a->inventory, device);
     for (int32_t i = 0; i < a->inventory->n_devices; i++)
-        if (i != device && hardware(a->inventory, i) == original &&
-            (a->taken_by[i] >= 0 || (!candidate(a->inventory, &entry->match, device) &&
-                                     candidate(a->inventory, &entry->match, i)))) {
+        if (i != device && tutti_candidate_hardware(a->inventory, i) == original &&
+            (a->taken_by[i] >= 0 || (!tutti_candidate(a->inventory, &entry->match, device) &&
+                                     tutti_candidate(a->inventory, &entry->match, i)))) {
             const char *text = tutti_arena_printf(
                 &a->arena, "the same hardware as %s of platform %s", a->inventory->devices[i].name,
                 a->inventory->devices[i].platform_name);
@@ -102,7 +62,7 @@ static const char *refusal(applying *a, int32_t e, int32_t device, int *out_rank
         }
     *out_rank = RANK_INDEX;
     if (entry->match.index >= 0) {
-        int32_t index = candidate_index(a->inventory, &entry->match, device);
+        int32_t index = tutti_candidate_index(a->inventory, &entry->match, device);
         if (index != entry->match.index) {
             const char *text =
                 tutti_arena_printf(&a->arena, "it is number %d of those that match, wanted %d",

@@ -102,6 +102,9 @@ expect 0 --emit-profile "$dir/all.json" --force
 expect 0 --emit-profile - --select cpu.0
 silent
 cmp -s "$dir/out" /dev/null && fail "$last: no profile on standard output"
+expect 0 --emit-profile "$dir/twin.json" --select cpu.1
+expect 0 --select "$dir/twin.json" --json
+json '[device["selected"] for device in devices if device["type"] == "CPU"][:2] == [False, True]'
 expect 1 --emit-profile "$dir/no/such/dir.json"
 complains "dir.json"
 unset POCL_DEVICES
