@@ -16,7 +16,8 @@ static tutti_status io_fail(const char *what, const char *path) {
 
 tutti_status tutti_file_read(const char *path, uint64_t limit_bytes, char **out_data,
                              size_t *out_size_bytes) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Opening a FIFO would wait for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return io_fail("open", path);
     struct stat info;
@@ -56,14 +57,15 @@ tutti_status tutti_file_read(const char *path, uint64_t limit_bytes, char **out_
     return TUTTI_OK;
 }
 
-static bool write_all(int fd, const char *data, size_t size_bytes) {
+bool tutti_fd_write(int fd, const void *data, size_t size_bytes) {
+    const char *at = data;
     while (size_bytes > 0) {
-        ssize_t wrote = write(fd, data, size_bytes);
+        ssize_t wrote = write(fd, at, size_bytes);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote < 0)
             return false;
-        data += wrote;
+        at += wrote;
         size_bytes -= (size_t)wrote;
     }
     return true;
@@ -94,7 +96,8 @@ tutti_status tutti_file_write(const char *path, unsigned mode, const void *data,
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return io_fail("write", path);
-    bool good = fchmod(fd, (mode_t)mode) == 0 && write_all(fd, data, size_bytes) && fsync(fd) == 0;
+    bool good =
+        fchmod(fd, (mode_t)mode) == 0 && tutti_fd_write(fd, data, size_bytes) && fsync(fd) == 0;
     int error = errno;
     if (close(fd) != 0 && good) {
         error = errno;
@@ -129,22 +132,6 @@ tutti_status tutti_dir_make_private(const char *path) {
     }
     if (mkdir(partial, 0700) != 0 && errno != EEXIST)
         return io_fail("make directory", path);
-    return TUTTI_OK;
-}
-
-tutti_status tutti_dir_check_private(const char *path) {
-    struct stat info;
-    if (lstat(path, &info) != 0)
-        return io_fail("use directory", path);
-    if (!S_ISDIR(info.st_mode))
-        return tutti_fail(TUTTI_IO, "%s is not a directory%s", path,
-                          S_ISLNK(info.st_mode) ? " but a link" : "");
-    if (info.st_uid != geteuid())
-        return tutti_fail(TUTTI_IO, "%s belongs to user %u, not to %u", path, (unsigned)info.st_uid,
-                          (unsigned)geteuid());
-    if ((info.st_mode & 022) != 0)
-        return tutti_fail(TUTTI_IO, "%s has mode %03o: others can write to it, expected 700", path,
-                          (unsigned)info.st_mode & 0777U);
     return TUTTI_OK;
 }
 

@@ -16,11 +16,10 @@ TUTTI_MUST_USE tutti_status tutti_file_read(const char *path, uint64_t limit_byt
  * 0600. */
 TUTTI_MUST_USE tutti_status tutti_file_write(const char *path, unsigned mode, const void *data,
                                              size_t size_bytes);
+/* All of the data to an open file, whatever the pieces; false with errno. */
+TUTTI_MUST_USE bool tutti_fd_write(int fd, const void *data, size_t size_bytes);
 /* Makes a directory and its parents; the last gets mode 0700 when it is made. */
 TUTTI_MUST_USE tutti_status tutti_dir_make_private(const char *path);
-/* TUTTI_OK when path is a directory, no link, owned by the effective user and closed to others
- * (group and other have no write permission); else the reason. */
-TUTTI_MUST_USE tutti_status tutti_dir_check_private(const char *path);
 /* $TUTTI_CACHE_DIR, $XDG_CACHE_HOME/tutti or ~/.cache/tutti, malloc'd; NULL when none is set. */
 char *tutti_cache_dir_default(void);
 bool tutti_file_exists(const char *path);

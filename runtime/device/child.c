@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/status.h"
 
 #define NOISE_MAX  2048
@@ -30,18 +31,6 @@ typedef struct child {
 } child;
 
 /* ---- in the child ---- */
-
-static void write_all(int fd, const char *bytes, size_t size) {
-    while (size > 0) {
-        const ssize_t wrote = write(fd, bytes, size);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return;
-        bytes += wrote;
-        size -= (size_t)wrote;
-    }
-}
 
 /* The program may have handlers, masks and limits that make no sense here. */
 static void become_plain(int noise) {
@@ -81,8 +70,9 @@ static _Noreturn void run_child(const tutti_child_job *job, char **environment, 
         _exit(1);
     out.text[0] = (char)status;
     const uint64_t size = out.length;
-    write_all(report, (const char *)&size, sizeof size);
-    write_all(report, out.text, out.length);
+    if (!tutti_fd_write(report, &size, sizeof size) ||
+        !tutti_fd_write(report, out.text, out.length))
+        _exit(1);
     _exit(0); /* no destructors of drivers */
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "device/open.h"
+#include "profile/match.h"
 
 /* From cl_ext.h of newer headers, so that older ones build. */
 #define DEVICE_UUID          0x106A /* cl_khr_device_uuid: 16 bytes */
@@ -134,14 +135,6 @@ static uint64_t device_number(cl_device_id device, cl_device_info param) {
 
 static uint32_t clamp_u32(uint64_t value) {
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-}
-
-bool tutti_has_extension(const char *extensions, const char *name) {
-    const size_t length = strlen(name);
-    for (const char *at = extensions; (at = strstr(at, name)) != NULL; at += length)
-        if ((at == extensions || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
-            return true;
-    return false;
 }
 
 static const char *uuid_text(tutti_arena *arena, cl_device_id device, const char *extensions) {

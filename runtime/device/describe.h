@@ -21,7 +21,5 @@ TUTTI_MUST_USE tutti_status tutti_describe_device(tutti_arena *arena, cl_platfor
 /* The real path of the library that implements the platform, "" when it cannot be told. */
 TUTTI_MUST_USE tutti_status tutti_describe_library(tutti_arena *arena, cl_platform_id platform,
                                                    const char **out);
-/* Whether a space-separated list has the word. */
-bool tutti_has_extension(const char *extensions, const char *name);
 
 #endif

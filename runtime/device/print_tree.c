@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "device/describe.h"
 #include "device/print.h"
+#include "profile/match.h"
 
 /* Extensions that decide about kernels and their speed. */
 static const char *const interesting[] = {

@@ -142,20 +142,6 @@ static bool read_all(int file, char *data, size_t size) {
     return true;
 }
 
-static bool write_all(int file, const void *data, size_t size) {
-    const char *p = data;
-    while (size > 0) {
-        ssize_t wrote = write(file, p, size);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return false;
-        p += wrote;
-        size -= (size_t)wrote;
-    }
-    return true;
-}
-
 /* The reason why the open file is no entry of ours, or NULL and its payload. */
 static const char *read_entry(int file, const unsigned char *key, const char *kind, char **out_data,
                               size_t *out_size) {
@@ -307,7 +293,7 @@ static const char *write_entry(tutti_cache *cache, const char *name, const unsig
     if (file < 0)
         return strerror(errno);
     /* Not flushed to disk: after a power cut the digest tells. */
-    bool written = write_all(file, header, HEADER_BYTES) && write_all(file, data, size);
+    bool written = tutti_fd_write(file, header, HEADER_BYTES) && tutti_fd_write(file, data, size);
     written = close(file) == 0 && written;
     if (written && renameat(cache->directory, temporary, cache->directory, name) == 0)
         return NULL;

@@ -65,7 +65,9 @@ static size_t find_vendor(const tutti_device_info *device) {
     return N_VENDORS;
 }
 
-bool tutti_vendor_matches(const char *wanted, const tutti_device_info *device) {
+/* A vendor's name as users write it: a glob, or a part of the name, or one of the short names
+ * ("nvidia", "amd", "intel" …) that stand for all names and PCI ids of the vendor. */
+static bool vendor_matches(const char *wanted, const tutti_device_info *device) {
     for (size_t i = 0; i < N_VENDORS; i++)
         if (strcasecmp(wanted, vendors[i].name) == 0)
             return find_vendor(device) == i;
@@ -74,11 +76,10 @@ bool tutti_vendor_matches(const char *wanted, const tutti_device_info *device) {
     return strcasestr(device->vendor, wanted) != NULL;
 }
 
-/* A word of a list separated by spaces. */
-static bool has_word(const char *list, const char *word) {
-    size_t length = strlen(word);
-    for (const char *at = list; (at = strstr(at, word)) != NULL; at += length)
-        if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+bool tutti_has_extension(const char *extensions, const char *name) {
+    const size_t length = strlen(name);
+    for (const char *at = extensions; (at = strstr(at, name)) != NULL; at += length)
+        if ((at == extensions || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
             return true;
     return false;
 }
@@ -122,7 +123,7 @@ static int match_rank(const tutti_device_match *m, const tutti_device_info *d, t
                             m->platform);
         return RANK_PLATFORM;
     }
-    if (m->vendor != NULL && !tutti_vendor_matches(m->vendor, d)) {
+    if (m->vendor != NULL && !vendor_matches(m->vendor, d)) {
         tutti_strbuf_printf(why, "its vendor is \"%s\", wanted \"%s\"", d->vendor, m->vendor);
         return RANK_VENDOR;
     }
@@ -146,7 +147,7 @@ static int match_rank(const tutti_device_match *m, const tutti_device_info *d, t
         return RANK_NEEDS;
     }
     for (int32_t i = 0; i < m->n_extensions; i++)
-        if (!has_word(d->extensions, m->extensions[i])) {
+        if (!tutti_has_extension(d->extensions, m->extensions[i])) {
             tutti_strbuf_printf(why, "it lacks the extension %s", m->extensions[i]);
             return RANK_NEEDS;
         }

@@ -9,7 +9,8 @@
 #include "base/status.h"
 #include "base/suggest.h"
 
-const char *tutti_read_type_name(const cJSON *value) {
+/* "a string", "an object" … for messages. */
+static const char *type_name(const cJSON *value) {
     return cJSON_IsNull(value)     ? "null"
            : cJSON_IsBool(value)   ? "true or false"
            : cJSON_IsNumber(value) ? "a number"
@@ -46,7 +47,7 @@ const char *tutti_read_show(const cJSON *value, char shown[TUTTI_READ_SHOWN]) {
     } else if (cJSON_IsBool(value)) {
         snprintf(shown, TUTTI_READ_SHOWN, "is %s", cJSON_IsTrue(value) ? "true" : "false");
     } else {
-        snprintf(shown, TUTTI_READ_SHOWN, "is %s", tutti_read_type_name(value));
+        snprintf(shown, TUTTI_READ_SHOWN, "is %s", type_name(value));
     }
     return shown;
 }
@@ -79,8 +80,7 @@ tutti_status tutti_read_struct(const tutti_reader *r, const cJSON *value, const 
                                void *out) {
     const tutti_read_object *object = detail;
     if (!cJSON_IsObject(value))
-        return tutti_json_fail(r->json, value, "is %s, expected an object",
-                               tutti_read_type_name(value));
+        return tutti_json_fail(r->json, value, "is %s, expected an object", type_name(value));
     for (const cJSON *member = value->child; member != NULL; member = member->next) {
         const tutti_read_key *key = NULL;
         for (size_t i = 0; i < object->n_keys && key == NULL; i++)

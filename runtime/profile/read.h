@@ -76,8 +76,6 @@ tutti_status tutti_read_path(const tutti_reader *r, const cJSON *value, const vo
 tutti_status tutti_read_array_check(const tutti_reader *r, const cJSON *value, const char *what,
                                     int most);
 
-/* "a string", "an object" … for messages. */
-const char *tutti_read_type_name(const cJSON *value);
 /* "is <the value in words>" for messages: is "x", is 3, is a string … */
 #define TUTTI_READ_SHOWN 80
 const char *tutti_read_show(const cJSON *value, char shown[TUTTI_READ_SHOWN]);
