@@ -54,6 +54,14 @@ static tutti_status check_inferred(const tutti_node_info *node, int32_t output,
     tutti_status status = tutti_shape_make(shape->rank, shape->dim, &checked);
     if (status != TUTTI_OK)
         return tutti_fail_context(status, "%s: output %" PRId32, node->op->name, output);
+    if (inferred->type.dtype != TUTTI_F32 && inferred->type.dtype != TUTTI_I32)
+        return tutti_op_fail(node, TUTTI_INVALID_ARGUMENT,
+                             "infer gave output %" PRId32 " the element type %d, which is none",
+                             output, (int)inferred->type.dtype);
+    if (inferred->batch_sum && inferred->type.dtype != TUTTI_F32)
+        return tutti_op_fail(node, TUTTI_UNSUPPORTED,
+                             "infer calls output %" PRId32 " a batch sum, but it is %s, not f32",
+                             output, tutti_dtype_name(inferred->type.dtype));
     if (shape->batched && inferred->batch_sum)
         return tutti_op_fail(node, TUTTI_SHAPE,
                              "infer calls output %" PRId32 " (%s) both batched and a batch sum",

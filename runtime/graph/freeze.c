@@ -9,7 +9,7 @@ static tutti_status check_updates(const tutti_graph *graph, int32_t *changed_by)
     for (int32_t n = 0; n < graph->n_nodes; n++) {
         const tutti_node *node = &graph->nodes[n];
         for (int32_t i = 0; i < node->n_in; i++) {
-            if ((node->op->mutates >> i & 1) == 0)
+            if (!tutti_op_mutates(node->op, i))
                 continue;
             const tutti_tensor_record *record = tutti_graph_record(graph, node->in[i]);
             if ((node->op->flags & TUTTI_OP_UPDATE) == 0 ||

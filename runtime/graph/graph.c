@@ -6,8 +6,6 @@
 
 #include "base/status.h"
 
-#define NAME_MAX_BYTES 200
-
 /* Room for one more element in a doubling array: the array, or NULL (it is then unchanged). */
 static void *reserve(void *array, int32_t count, int32_t *capacity, size_t size_bytes) {
     if (count < *capacity)
@@ -125,10 +123,10 @@ static bool find_scalar(const tutti_graph *graph, const char *name) {
 static tutti_status check_name(const char *what, const char *name) {
     if (name == NULL || name[0] == '\0')
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "%s: the name is empty", what);
-    if (strlen(name) > NAME_MAX_BYTES)
+    if (strlen(name) > TUTTI_NAME_MAX)
         return tutti_fail(TUTTI_INVALID_ARGUMENT,
                           "%s \"%.20s...\": the name is longer than %d bytes", what, name,
-                          NAME_MAX_BYTES);
+                          TUTTI_NAME_MAX);
     for (const char *c = name; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             return tutti_fail(TUTTI_INVALID_ARGUMENT,
@@ -257,9 +255,10 @@ static tutti_status set_output(tutti_graph *graph, const char *name, tutti_tenso
     const char *copy = tutti_arena_strdup(&graph->arena, name);
     tutti_named *outputs =
         reserve(graph->outputs, graph->n_outputs, &graph->cap_outputs, sizeof *outputs);
+    if (outputs != NULL)
+        graph->outputs = outputs;
     if (copy == NULL || outputs == NULL)
         return TUTTI_OUT_OF_MEMORY;
-    graph->outputs = outputs;
     outputs[graph->n_outputs++] = (tutti_named){copy, tensor};
     return TUTTI_OK;
 }

@@ -6,6 +6,8 @@
 #include "tutti/ext/op.h"
 #include "tutti/graph.h"
 
+#define TUTTI_NAME_MAX 200 /* bytes, of inputs, parameters, states, scalars and outputs */
+
 typedef enum tutti_tensor_kind {
     TUTTI_TENSOR_NONE, /* id 0 */
     TUTTI_TENSOR_INPUT,
@@ -83,6 +85,10 @@ tutti_tensor tutti_graph_reject(tutti_graph *graph, tutti_status status);
  * out_type point into `types`, which holds n_in + n_out entries. */
 tutti_node_info tutti_node_view(const tutti_graph *graph, const tutti_node *node,
                                 tutti_type *types);
+/* True when the op changes its i-th input in place. */
+static inline bool tutti_op_mutates(const tutti_op *op, int32_t input) {
+    return input < 32 && (op->mutates >> input & 1) != 0;
+}
 /* A one-output node; used by the constructors of the op files. */
 tutti_tensor tutti_op_apply1(tutti_graph *graph, const tutti_op *op, const tutti_tensor *in,
                              int32_t n_in, const void *attr, size_t attr_size);

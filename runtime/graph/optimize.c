@@ -87,6 +87,8 @@ static tutti_status update(tutti_graph *graph, const tutti_optimizer *o, tutti_t
 
 static tutti_status optimize(tutti_graph *graph, const tutti_optimizer *o) {
     TUTTI_TRY(tutti_graph_check_open(graph, "optimize"));
+    if (o == NULL)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: the options are NULL");
     TUTTI_TRY(check_options(o));
     if (graph->has_optimizer)
         return tutti_fail(TUTTI_STATE, "optimize: an optimizer was already appended");

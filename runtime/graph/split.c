@@ -244,7 +244,7 @@ static bool is_ready(const split *s, int32_t index, const bool *done) {
         const int32_t producer = graph->tensors[node->in[i].id].node;
         if (producer >= 0 && !done[producer])
             return false;
-        if ((node->op->mutates >> i & 1) != 0 && s->pending[s->root[node->in[i].id]] > 1)
+        if (tutti_op_mutates(node->op, i) && s->pending[s->root[node->in[i].id]] > 1)
             return false;
     }
     return true;
@@ -295,7 +295,7 @@ static tutti_status emit_broadcasts(split *s) {
         if (s->p->items[k].kind != TUTTI_ITEM_NODE)
             continue;
         for (int32_t i = 0; i < node.n_in; i++)
-            if ((node.op->mutates >> i & 1) != 0 && tutti_graph_is_shared(graph, node.in[i]))
+            if (tutti_op_mutates(node.op, i) && tutti_graph_is_shared(graph, node.in[i]))
                 TUTTI_TRY(add_to_bucket(s, TUTTI_ITEM_BROADCAST, TUTTI_PLACE_EACH, node.in[i]));
     }
     return flush(s, TUTTI_ITEM_BROADCAST, TUTTI_PLACE_EACH);

@@ -1,4 +1,6 @@
 /* A value in every element of a shape. No inputs: a batched constant is filled for each sample. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "op/elementwise.h"
@@ -43,10 +45,15 @@ static void ref(const tutti_ref_call *call) {
 static const constant_attr matrix = {{2, false, {3, 4}}, -0.1F};
 static const constant_attr batched = {{2, true, {1, 4}}, 1e-30F};
 static const constant_attr scalar = {{0, false, {0}}, 1};
+static const constant_attr infinite = {{1, false, {3}}, -INFINITY};
+static const constant_attr none = {{1, true, {1}}, NAN};
+static const constant_attr tiny = {{1, false, {3}}, FLT_MIN};
+static const constant_attr huge = {{1, false, {3}}, -FLT_MAX};
 static const tutti_op_example examples[] = {
-    {.label = "matrix", .attr = &matrix},
-    {.label = "batched", .attr = &batched},
-    {.label = "scalar", .attr = &scalar},
+    {.label = "matrix", .attr = &matrix},  {.label = "batched", .attr = &batched},
+    {.label = "scalar", .attr = &scalar},  {.label = "infinite", .attr = &infinite},
+    {.label = "no number", .attr = &none}, {.label = "tiny", .attr = &tiny},
+    {.label = "huge", .attr = &huge},
 };
 
 const tutti_op tutti_op_constant = {

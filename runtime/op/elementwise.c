@@ -1,5 +1,6 @@
 #include "op/elementwise.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/status.h"
@@ -94,6 +95,11 @@ tutti_status tutti_expr(char *text, size_t text_size, const char *format, ...) {
 }
 
 const char *tutti_f32_text(float value, char text[TUTTI_F32_TEXT]) {
-    snprintf(text, TUTTI_F32_TEXT, value < 0 ? "(%.8ef)" : "%.8ef", (double)value);
+    if (isnan(value))
+        snprintf(text, TUTTI_F32_TEXT, "NAN");
+    else if (isinf(value))
+        snprintf(text, TUTTI_F32_TEXT, value < 0 ? "(-INFINITY)" : "INFINITY");
+    else
+        snprintf(text, TUTTI_F32_TEXT, signbit(value) ? "(%.8ef)" : "%.8ef", (double)value);
     return text;
 }

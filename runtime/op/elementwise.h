@@ -21,7 +21,7 @@ void tutti_elementwise_ref(const tutti_ref_call *call, tutti_ref_fn fn);
 tutti_status tutti_expr(char *text, size_t text_size, const char *format, ...) TUTTI_PRINTF(3, 4);
 
 #define TUTTI_F32_TEXT 24
-/* The OpenCL C literal of a finite value, parenthesised when negative; exact. Returns text. */
+/* The OpenCL C literal of a value, parenthesised when negative; exact. Returns text. */
 const char *tutti_f32_text(float value, char text[TUTTI_F32_TEXT]);
 
 #define TUTTI_COUNT(array) ((int32_t)(sizeof(array) / sizeof *(array)))

@@ -10,9 +10,6 @@ typedef struct tutti_matmul_attr {
     uint32_t trans_a, trans_b;
 } tutti_matmul_attr;
 
-/* What a batch is taken for where its size matters but is not known yet. */
-#define TYPICAL_BATCH 128
-
 typedef struct matmul {
     tutti_extent m, n, k;
     bool trans_a, trans_b;
@@ -108,7 +105,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     const int nv = wide && p->n.base > 16 ? 2 : 1;
     const int mr = wide ? 12 : 4;
     /* In large products a copied row tile of A serves several panels of B. */
-    const int64_t rows = tutti_extent_value(p->m, TYPICAL_BATCH), columns = p->n.base;
+    const int64_t rows = tutti_extent_value(p->m, TUTTI_TYPICAL_BATCH), columns = p->n.base;
     int64_t np = rows * columns >= 1 << 18 && columns >= 128 ? 4 : 1, kc = 256;
     const int64_t room = (int64_t)device->local_memory_bytes / 4;
     if (np * kc * 16 * nv + mr * (kc + 16) > room)
@@ -181,8 +178,8 @@ static void lower_tile(const tutti_node_info *node, const tutti_device_info *dev
 
 static void lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
                       tutti_lowering *out, const matmul *p) {
-    const int64_t m = tutti_extent_value(p->m, TYPICAL_BATCH), n = p->n.base;
-    const int64_t k = tutti_extent_value(p->k, TYPICAL_BATCH);
+    const int64_t m = tutti_extent_value(p->m, TUTTI_TYPICAL_BATCH), n = p->n.base;
+    const int64_t k = tutti_extent_value(p->k, TUTTI_TYPICAL_BATCH);
     const int64_t units = device->compute_units;
     const bool large = m >= 128 && n >= 128;
     const bool large_fills = large && ceil_div(m, 128) * ceil_div(n, 128) >= units;
@@ -211,8 +208,8 @@ static void lower_small(const tutti_node_info *node, tutti_lowering *out, const 
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const matmul p = view(node);
-    const double work = (double)tutti_extent_value(p.m, TYPICAL_BATCH) * (double)p.n.base *
-                        (double)tutti_extent_value(p.k, TYPICAL_BATCH);
+    const double work = (double)tutti_extent_value(p.m, TUTTI_TYPICAL_BATCH) * (double)p.n.base *
+                        (double)tutti_extent_value(p.k, TUTTI_TYPICAL_BATCH);
     const bool is_tiny = work <= 64 * 64 * 64;
     /* On CPUs the register tiles win down to the smallest products (5x3x7: a tie, 32x10x64: 4.8
      * against 7.2 microseconds). */

@@ -10,6 +10,9 @@
 #include "op/ops.def"
 #undef X
 
+/* What a batch is taken for where its size shapes a kernel but is not known yet. */
+#define TUTTI_TYPICAL_BATCH 128
+
 /* A tensor of that shape (batched or not) filled with value. */
 tutti_tensor tutti_constant(tutti_graph *graph, const tutti_shape *shape, float value);
 /* x * value / (samples of the whole batch, over all devices). Linear. */

@@ -40,7 +40,7 @@ tutti_cost tutti_update_cost(const tutti_node_info *node, double flops) {
     const double count = (double)tutti_shape_count(&node->in_type[0].shape, 0);
     int32_t passes = node->n_in;
     for (int32_t i = 0; i < node->n_in; i++)
-        passes += (node->op->mutates >> i & 1) != 0 ? 1 : 0;
+        passes += tutti_op_mutates(node->op, i);
     return (tutti_cost){.flops = flops * count, .bytes = 4.0 * count * passes};
 }
 

@@ -33,6 +33,10 @@ static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const 
                          const bool *want, tutti_tensor *din) {
     if (want[0]) {
         const float value = *(const float *)node->attr;
+        if (value == 0) { /* not 0 / x, which is no number at 0 */
+            din[0] = tutti_constant(graph, &node->in_type[0].shape, 0);
+            return tutti_graph_status(graph);
+        }
         const tutti_tensor power = tutti_pow_scalar(graph, node->in[0], value - 1);
         din[0] = tutti_mul(graph, dout[0], tutti_scale(graph, power, value));
     }

@@ -5,11 +5,12 @@
 
 #include "base/status.h"
 
-#define TYPICAL_BATCH 128
-
 tutti_status tutti_reduce_axes(const char *name, const tutti_shape *shape, int32_t n_axes,
                                const int32_t *axes, uint32_t *out) {
     char text[TUTTI_SHAPE_TEXT];
+    if (n_axes < 0 || (n_axes > 0 && axes == NULL))
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "%s: %" PRId32 " axes%s, expected 0 or more",
+                          name, n_axes, n_axes > 0 ? " at NULL" : "");
     *out = n_axes == 0 ? (1u << shape->rank) - 1 : 0;
     for (int32_t i = 0; i < n_axes; i++) {
         const int32_t axis = axes[i] < 0 ? axes[i] + shape->rank : axes[i];
@@ -124,7 +125,7 @@ static void add_launch(const tutti_node_info *node, const tutti_device_info *dev
                        operand from, operand to) {
     const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
     const bool flat = s->inner.base == 1 && s->inner.per_sample == 0;
-    const int64_t r = tutti_extent_value(s->r, TYPICAL_BATCH) / s->splits;
+    const int64_t r = tutti_extent_value(s->r, TUTTI_TYPICAL_BATCH) / s->splits;
     const int local = device->max_work_group < 128 ? (int)device->max_work_group : 128;
     /* Short rows are a work-item's work, unless it has a work-group to itself as on CPUs. */
     enum { ITEMS, GROUP, COLUMNS, ROW } kind = ITEMS;
@@ -170,8 +171,8 @@ static void add_launch(const tutti_node_info *node, const tutti_device_info *dev
  * enough to be worth a launch more. */
 static int64_t choose_splits(const tutti_device_info *device, const stage *s) {
     const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
-    const int64_t outputs = tutti_extent_value(multiply(s->outer, s->inner), TYPICAL_BATCH);
-    const int64_t r = tutti_extent_value(s->r, TYPICAL_BATCH);
+    const int64_t outputs = tutti_extent_value(multiply(s->outer, s->inner), TUTTI_TYPICAL_BATCH);
+    const int64_t r = tutti_extent_value(s->r, TUTTI_TYPICAL_BATCH);
     const int64_t units = 4 * (int64_t)device->compute_units;
     const int64_t width = is_cpu ? 16 : 64;
     const bool flat = s->inner.base == 1 && s->inner.per_sample == 0;

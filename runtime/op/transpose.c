@@ -18,6 +18,10 @@ tutti_tensor tutti_transpose(tutti_graph *g, tutti_tensor x, int32_t rank, const
         return tutti_graph_reject(g, tutti_fail(TUTTI_SHAPE,
                                                 "transpose: rank is %" PRId32 ", must be 0 to %d",
                                                 rank, TUTTI_MAX_RANK));
+    if (rank > 0 && perm == NULL)
+        return tutti_graph_reject(
+            g, tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "transpose: perm is NULL, expected %" PRId32 " axes", rank));
     if (rank > 0)
         memcpy(attr.perm, perm, (size_t)rank * sizeof *perm);
     return tutti_op_apply1(g, &tutti_op_transpose, &x, 1, &attr, sizeof attr);

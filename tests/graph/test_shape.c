@@ -143,6 +143,38 @@ static tutti_status wrong_infer(const tutti_node_info *node, tutti_infer *out) {
 static const tutti_op wrong = {
     .name = "wrong", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .infer = wrong_infer};
 
+static tutti_status untyped_infer(const tutti_node_info *node, tutti_infer *out) {
+    out->type = node->in_type[0];
+    out->type.dtype = (tutti_dtype)7;
+    return TUTTI_OK;
+}
+
+static const tutti_op untyped = {
+    .name = "untyped", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .infer = untyped_infer};
+
+static tutti_status count_infer(const tutti_node_info *node, tutti_infer *out) {
+    (void)node;
+    *out = (tutti_infer){.type = {.dtype = TUTTI_I32}, .batch_sum = true};
+    return TUTTI_OK;
+}
+
+static const tutti_op count_op = {
+    .name = "count", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .infer = count_infer};
+
+static tutti_status many_infer(const tutti_node_info *node, tutti_infer *out) {
+    out->type = node->in_type[0];
+    return TUTTI_OK;
+}
+
+/* More inputs than `mutates` has bits. */
+static const tutti_op many = {.name = "many",
+                              .n_in_min = 40,
+                              .n_in_max = 40,
+                              .n_out = 1,
+                              .flags = TUTTI_OP_UPDATE,
+                              .mutates = 1,
+                              .infer = many_infer};
+
 static void expect(tutti_graph *graph, tutti_status status, const char *message) {
     assert_int_equal(tutti_graph_status(graph), status);
     if (strstr(tutti_graph_message(graph), message) == NULL)
@@ -191,6 +223,24 @@ static void test_messages(void **state) {
     graph = fresh(&x);
     (void)tutti_op_apply1(graph, &wrong, &x, 1, NULL, 0);
     expect(graph, TUTTI_SHAPE, "wrong: infer gave output 0 the extent -1");
+    graph = fresh(&x);
+    (void)tutti_op_apply1(graph, &untyped, &x, 1, NULL, 0);
+    expect(graph, TUTTI_INVALID_ARGUMENT, "untyped: infer gave output 0 the element type 7");
+    graph = fresh(&x);
+    (void)tutti_op_apply1(graph, &count_op, &x, 1, NULL, 0);
+    expect(graph, TUTTI_UNSUPPORTED, "count: infer calls output 0 a batch sum, but it is i32");
+    graph = fresh(&x);
+    tutti_tensor params[40];
+    for (int32_t i = 0; i < 40; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "p%d", (int)i);
+        params[i] = tutti_graph_param(graph, name, 0, NULL, (tutti_init){0});
+    }
+    assert_int_equal(
+        tutti_graph_set_output(graph, "many", tutti_op_apply1(graph, &many, params, 40, NULL, 0)),
+        TUTTI_OK);
+    assert_int_equal(tutti_graph_freeze(graph), TUTTI_OK);
+    expect(graph, TUTTI_OK, "");
     graph = fresh(&x);
     assert_int_equal(tutti_graph_set_loss(graph, x), TUTTI_SHAPE);
     expect(graph, TUTTI_SHAPE, "loss: x is f32 Nx3, must be a scalar f32");

@@ -45,12 +45,40 @@ static void a_negative_axis_is_counted_from_the_end(void **state) {
     char text[TUTTI_SHAPE_TEXT];
     const tutti_shape shape = tutti_graph_tensor_shape(graph, y);
     assert_string_equal(tutti_shape_text(&shape, text), "Nx1x1");
-    rejected(tutti_mean(graph, x, 1, (int32_t[]){-4}, false), "x is Nx3x4: there is no axis -4");
+    rejected(tutti_mean(graph, x, 1, (int32_t[]){-4}, false),
+             "mean: x is Nx3x4: there is no axis -4");
 }
 
 static void an_axis_named_twice_is_refused(void **state) {
     (void)state;
     rejected(tutti_max(graph, x, 2, (int32_t[]){1, -2}, false), "max: x is Nx3x4: axis 1 is named");
+}
+
+static void a_negative_number_of_axes_is_refused(void **state) {
+    (void)state;
+    rejected(tutti_sum(graph, x, -1, (int32_t[]){0}, false), "sum: -1 axes, expected 0 or more");
+}
+
+static void axes_must_be_there(void **state) {
+    (void)state;
+    rejected(tutti_max(graph, x, 2, NULL, false), "max: 2 axes at NULL");
+}
+
+static void a_permutation_must_be_there(void **state) {
+    (void)state;
+    rejected(tutti_transpose(graph, x, 3, NULL), "transpose: perm is NULL, expected 3 axes");
+}
+
+static void linear_needs_a_name(void **state) {
+    (void)state;
+    const tutti_tensor flat = tutti_reshape(graph, x, 2, (int64_t[]){TUTTI_BATCH, 12});
+    rejected(tutti_linear(graph, flat, 5, NULL), "linear: the name is NULL");
+}
+
+static void optimize_needs_options(void **state) {
+    (void)state;
+    assert_int_equal(tutti_graph_optimize(graph, NULL), TUTTI_INVALID_ARGUMENT);
+    rejected((tutti_tensor){0}, "optimize: the options are NULL");
 }
 
 static void linear_checks_its_arguments(void **state) {
@@ -112,6 +140,11 @@ int main(void) {
         TEST(a_missing_axis_is_named),
         TEST(a_negative_axis_is_counted_from_the_end),
         TEST(an_axis_named_twice_is_refused),
+        TEST(a_negative_number_of_axes_is_refused),
+        TEST(axes_must_be_there),
+        TEST(a_permutation_must_be_there),
+        TEST(linear_needs_a_name),
+        TEST(optimize_needs_options),
         TEST(linear_checks_its_arguments),
         TEST(linear_needs_an_output),
         TEST(linear_makes_named_parameters),

@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "golden/golden.h"
+#include "op/elementwise.h"
 
 static uint64_t seed;
 
@@ -210,6 +211,37 @@ static void test_reduce_to(void **state) {
     }
 }
 
+/* x^0 is 1 everywhere, so its gradient is 0 at 0, too. */
+static void test_power_of_zero(void **state) {
+    (void)state;
+    static const float x_data[] = {-2, 0, 0.5F, 3};
+    tutti_graph *g;
+    const tutti_tensor x = begin(&g, DIMS(TUTTI_BATCH, 4));
+    const tutti_tensor y = tutti_pow_scalar(g, x, 0);
+    OK(tutti_graph_want_grad(g, x));
+    OK(tutti_graph_set_loss(g, tutti_sum(g, y, 0, NULL, false)));
+    OK(tutti_graph_backward(g));
+    host h;
+    run_rows(&h, g, x, x_data, 0, 1, seed, 0);
+    for (int i = 0; i < 4; i++) {
+        assert_true(((float *)h.data[y.id])[i] == 1);
+        assert_true(((float *)h.data[tutti_graph_grad(g, x).id])[i] == 0);
+    }
+    host_close(&h);
+    tutti_graph_free(g);
+}
+
+static void test_number_text(void **state) {
+    (void)state;
+    char text[TUTTI_F32_TEXT];
+    assert_string_equal(tutti_f32_text(0.5F, text), "5.00000000e-01f");
+    assert_string_equal(tutti_f32_text(-2, text), "(-2.00000000e+00f)");
+    assert_string_equal(tutti_f32_text(-0.0F, text), "(-0.00000000e+00f)");
+    assert_string_equal(tutti_f32_text(INFINITY, text), "INFINITY");
+    assert_string_equal(tutti_f32_text(-INFINITY, text), "(-INFINITY)");
+    assert_string_equal(tutti_f32_text(NAN, text), "NAN");
+}
+
 static void test_decimal(void **state) {
     (void)state;
     assert_true(tutti_decimal(0.999F) == 0.999);
@@ -227,7 +259,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reshape),      cmocka_unit_test(test_losses_refuse_other_shapes),
         cmocka_unit_test(test_errors_stick), cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_reduce_to),    cmocka_unit_test(test_decimal),
+        cmocka_unit_test(test_reduce_to),    cmocka_unit_test(test_power_of_zero),
+        cmocka_unit_test(test_number_text),  cmocka_unit_test(test_decimal),
     };
     seed = (uint64_t)time(NULL);
     print_message("seed %llu\n", (unsigned long long)seed);

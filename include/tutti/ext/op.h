@@ -240,7 +240,7 @@ struct tutti_op {
     const char *summary; /* one line: what it computes */
     int32_t n_in_min, n_in_max, n_out;
     uint32_t flags;
-    uint32_t mutates; /* bit i: input i is changed in place */
+    uint32_t mutates; /* bit i: input i is changed in place (of the first 32) */
     size_t attr_size; /* plain data without pointers, copied into the node */
     /* Checks shapes and types and says those of the outputs. On refusal calls tutti_op_fail with a
      * message that shows the shapes, and returns its status. */
