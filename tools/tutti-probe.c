@@ -29,8 +29,7 @@ static const struct option_text {
     {"json", NULL, OPT_JSON, "print JSON instead of a tree"},
     {"bench", NULL, OPT_BENCH, "measure arithmetic, copies and kernel launches"},
     {"self-test", NULL, OPT_SELF_TEST, "run kernels with known answers; exit 4 when one is wrong"},
-    {"select", "EXPR", OPT_SELECT,
-     "only these devices: auto, all, gpu, gpu.0, !cpu, nvidia:* or a profile file"},
+    {"select", "EXPR|FILE", OPT_SELECT, "only gpu, gpu.0, !cpu, nvidia:*, or a profile's devices"},
     {"emit-profile", "FILE", OPT_EMIT, "write a profile with the devices; - for standard output"},
     {"force", NULL, OPT_FORCE, "let --emit-profile replace a file"},
     {"help", NULL, 'h', "print this and exit"},
@@ -48,8 +47,8 @@ typedef struct probe {
     tutti_arena arena;
     tutti_inventory *inventory;
     tutti_device_report *reports; /* one per device */
-    bool wrong;                   /* a self-test failed */
-    tutti_status failed;          /* why something could not be measured, or OK */
+    tutti_status failed;          /* of the first device that failed, a wrong result first */
+    char failure[512];            /* its message */
 } probe;
 
 static void print_help(void) {
@@ -110,6 +109,8 @@ static int parse_options(int argc, char **argv, request *out) {
         }
     if (optind < argc)
         return usage("unexpected argument ", argv[optind]);
+    if (out->force && out->emit == NULL)
+        return usage("--force without --emit-profile", "");
     if (out->json && out->emit != NULL && strcmp(out->emit, "-") == 0)
         return usage("--json and --emit-profile - both write to standard output", "");
     return -1;
@@ -188,6 +189,16 @@ static tutti_status bench_work(void *user, tutti_strbuf *out) {
     return TUTTI_OK;
 }
 
+/* Remembers the first failure for the exit code; a self-test's before others. */
+static void note_failure(probe *p, int32_t device, tutti_status status, const char *what,
+                         const char *why) {
+    const tutti_device_info *info = &p->inventory->devices[device];
+    if (p->failed != TUTTI_OK && (p->failed == TUTTI_WRONG_RESULT || status != TUTTI_WRONG_RESULT))
+        return;
+    p->failed = status;
+    snprintf(p->failure, sizeof p->failure, "%s (%s): %s: %s", info->id, info->name, what, why);
+}
+
 /* Runs one errand; *out stays NULL when it fails. */
 static tutti_status send(probe *p, errand *e, tutti_status (*work)(void *, tutti_strbuf *),
                          uint32_t deadline_ms, size_t size, const void **out,
@@ -213,9 +224,16 @@ static tutti_status test_device(probe *p, int32_t device) {
     TUTTI_TRY(send(p, &e, selftest_work, SELFTEST_DEADLINE_MS, sizeof(tutti_selftest_result),
                    &answer, &report->selftest_problem, &status));
     report->selftest = answer;
-    p->wrong = p->wrong || answer == NULL;
-    for (int32_t i = 0; report->selftest != NULL && i < report->selftest->n_items; i++)
-        p->wrong = p->wrong || !report->selftest->items[i].passed;
+    if (answer == NULL)
+        note_failure(p, device, TUTTI_WRONG_RESULT, "the self-test failed",
+                     report->selftest_problem);
+    for (int32_t i = 0; report->selftest != NULL && i < report->selftest->n_items; i++) {
+        const tutti_selftest_item *item = &report->selftest->items[i];
+        char what[64];
+        snprintf(what, sizeof what, "the self-test \"%s\" failed", item->name);
+        if (!item->passed)
+            note_failure(p, device, TUTTI_WRONG_RESULT, what, item->detail);
+    }
     return TUTTI_OK;
 }
 
@@ -227,8 +245,8 @@ static tutti_status measure_device(probe *p, int32_t device) {
     TUTTI_TRY(send(p, &e, bench_work, BENCH_DEADLINE_MS, sizeof(tutti_bench_result), &answer,
                    &report->bench_problem, &status));
     report->bench = answer;
-    if (p->failed == TUTTI_OK)
-        p->failed = status;
+    if (status != TUTTI_OK)
+        note_failure(p, device, status, "it could not be measured", report->bench_problem);
     return TUTTI_OK;
 }
 
@@ -267,12 +285,12 @@ static tutti_status print(probe *p) {
     return status;
 }
 
-static tutti_status write_profile(const char *path, bool force, const char *text) {
-    if (strcmp(path, "-") == 0)
-        return put_out(text);
-    if (!force && access(path, F_OK) == 0)
-        return tutti_fail(TUTTI_IO, "%s exists already; --force replaces it", path);
-    return tutti_file_write(path, 0644, text, strlen(text));
+/* Known before anything is measured, which may take minutes. */
+static tutti_status check_emit(const request *wanted) {
+    if (wanted->emit != NULL && !wanted->force && strcmp(wanted->emit, "-") != 0 &&
+        tutti_file_exists(wanted->emit))
+        return tutti_fail(TUTTI_IO, "%s exists already; --force replaces it", wanted->emit);
+    return TUTTI_OK;
 }
 
 static tutti_status emit_profile(probe *p) {
@@ -286,7 +304,9 @@ static tutti_status emit_profile(probe *p) {
     tutti_status status = tutti_profile_parse("the profile", text, strlen(text), &check);
     tutti_profile_free(check);
     if (status == TUTTI_OK)
-        status = write_profile(p->wanted.emit, p->wanted.force, text);
+        status = strcmp(p->wanted.emit, "-") == 0
+                     ? put_out(text)
+                     : tutti_file_write(p->wanted.emit, 0644, text, strlen(text));
     free(text);
     return status;
 }
@@ -307,6 +327,7 @@ static tutti_status no_device(const probe *p) {
 }
 
 static tutti_status run(probe *p) {
+    TUTTI_TRY(check_emit(&p->wanted));
     TUTTI_TRY(tutti_discover(NULL, &p->inventory));
     p->reports =
         tutti_arena_array(&p->arena, (size_t)p->inventory->n_devices + 1, sizeof *p->reports);
@@ -325,11 +346,7 @@ static tutti_status run(probe *p) {
         return no_device(p);
     if (p->wanted.emit != NULL)
         TUTTI_TRY(emit_profile(p));
-    if (p->wrong)
-        return tutti_fail(TUTTI_WRONG_RESULT, "the self-test failed");
-    if (p->failed != TUTTI_OK)
-        return tutti_fail(p->failed, "a device could not be measured");
-    return TUTTI_OK;
+    return p->failed == TUTTI_OK ? TUTTI_OK : tutti_fail(p->failed, "%s", p->failure);
 }
 
 int main(int argc, char **argv) {

@@ -51,10 +51,10 @@ static tutti_status unknown_word(const char *expression, const char *text, const
     if (nearest != NULL)
         snprintf(problem, sizeof problem, "unknown word (did you mean \"%s\"?)", nearest);
     else
-        snprintf(
-            problem, sizeof problem,
-            "unknown word (a vendor is written \"%.40s:*\", a file ends in .json or has a '/')",
-            word);
+        snprintf(problem, sizeof problem,
+                 "unknown word (a vendor is written \"%.40s:*\", a file ends in .json, has a '/' "
+                 "or exists)",
+                 word);
     return bad_term(expression, text, problem);
 }
 

@@ -26,6 +26,7 @@ expect() {
 }
 says() { grep -qe "$1" "$dir/out" || fail "$last: standard output lacks \"$1\""; }
 complains() { grep -qe "$1" "$dir/err" || fail "$last: standard error lacks \"$1\""; }
+silent_out() { [ ! -s "$dir/out" ] || fail "$last: standard output is not empty"; }
 silent() { [ ! -s "$dir/err" ] || fail "$last: standard error is not empty"; }
 lines() { [ "$(wc -l <"$dir/err")" -eq "$1" ] || fail "$last: standard error has not $1 lines"; }
 json() { # a Python expression about the document d
@@ -96,8 +97,10 @@ except ImportError:
     sys.exit(0)
 jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))
 END
-expect 1 --emit-profile "$dir/all.json"
+expect 1 --emit-profile "$dir/all.json" --bench
 complains "exists already"
+silent_out
+expect 2 --force
 expect 0 --emit-profile "$dir/all.json" --force
 expect 0 --emit-profile - --select cpu.0
 silent
@@ -119,12 +122,15 @@ for n in 1 2 3 4 5 6 7; do
     json 'not devices[0]["self_test"]["passed"] and devices[0]["self_test"]["problem"] is None'
     lines 1
 done
+LAYER_FAULT="read=flip@2" expect 4 --self-test --select cpu.0
+complains 'cpu.0 (.*): the self-test "float" failed: .* is .*, expected'
 LAYER_FAULT="kernel=-5@3" expect 4 --self-test
 says "CL_OUT_OF_RESOURCES (-5) on cpu.0"
 LAYER_FAULT="buffer=-4@1" expect 4 --self-test
 says "CL_MEM_OBJECT_ALLOCATION_FAILURE"
 LAYER_FAULT="kernel=-5@1" expect 6 --bench
 says "measured *FAILED"
+complains "cpu.0 (.*): it could not be measured: clEnqueueNDRangeKernel: CL_OUT_OF_RESOURCES"
 LAYER_FAULT="buffer=-4@1" expect 7 --bench
 LAYER_FAULT="kernel=-30@1" expect 1 --bench
 unset OPENCL_LAYERS
