@@ -36,16 +36,19 @@ static void warn(const char *path, const char *format, ...) TUTTI_PRINTF(2, 3);
 static void warn(const char *path, const char *format, ...) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char warned[4096];
+    static bool any;
     char text[1024];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     pthread_mutex_lock(&lock);
-    bool again = strncmp(warned, path, sizeof warned - 1) == 0;
+    bool again = any && strncmp(warned, path, sizeof warned - 1) == 0;
+    any = true;
     snprintf(warned, sizeof warned, "%s", path);
     pthread_mutex_unlock(&lock);
-    tutti_log_write(again ? TUTTI_LOG_DEBUG : TUTTI_LOG_WARNING, "kernel cache %s: %s", path, text);
+    tutti_log_write(again ? TUTTI_LOG_DEBUG : TUTTI_LOG_WARNING, "kernel cache%s%s: %s",
+                    path[0] != '\0' ? " " : "", path, text);
 }
 
 /* A directory by handle, so that nobody can put another in its place after the check. */
@@ -81,15 +84,23 @@ tutti_status tutti_cache_open(const tutti_profile *profile, tutti_cache **out) {
     cache->limit_bytes = profile != NULL && profile->cache_limit_bytes != 0
                              ? profile->cache_limit_bytes
                              : TUTTI_CACHE_DEFAULT_BYTES;
-    *out = cache;
-    if (profile != NULL && profile->cache_mode == TUTTI_CACHE_OFF)
+    if (profile != NULL && profile->cache_mode == TUTTI_CACHE_OFF) {
+        *out = cache;
         return TUTTI_OK;
-    if (profile != NULL && profile->cache_dir != NULL && profile->cache_dir[0] != '\0')
-        cache->path = strdup(profile->cache_dir);
-    else
-        cache->path = tutti_cache_dir_default();
+    }
+    const bool named =
+        profile != NULL && profile->cache_dir != NULL && profile->cache_dir[0] != '\0';
+    cache->path = named ? strdup(profile->cache_dir) : tutti_cache_dir_default();
+    if (named && cache->path == NULL) {
+        free(cache);
+        return tutti_fail_memory(strlen(profile->cache_dir), "the kernel cache");
+    }
+    *out = cache;
     if (cache->path != NULL)
         cache->directory = open_directory(cache->path);
+    else
+        warn("", "no place for it, expected an absolute path in XDG_CACHE_HOME or HOME, or "
+                 "TUTTI_CACHE_DIR; kernels are not kept");
     return TUTTI_OK;
 }
 

@@ -335,6 +335,33 @@ static void profile_decides(void **state) {
     assert_int_equal(warnings, 0);
 }
 
+static void no_place_costs_a_warning(void **state) {
+    (void)state;
+    static const char *const names[] = {"TUTTI_CACHE_DIR", "XDG_CACHE_HOME", "HOME"};
+    char *saved[3];
+    for (int i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+        saved[i] = value != NULL ? strdup(value) : NULL;
+        unsetenv(names[i]);
+    }
+    tutti_cache *cache;
+    warnings = 0;
+    OK(tutti_cache_open(NULL, &cache));
+    assert_int_equal(warnings, 1);
+    assert_false(tutti_cache_usable(cache));
+    store(cache, 1, "x");
+    assert_false(loads(cache, 1, "x"));
+    tutti_cache_close(cache);
+    OK(tutti_cache_open(NULL, &cache));
+    assert_int_equal(warnings, 1);
+    tutti_cache_close(cache);
+    for (int i = 0; i < 3; i++) {
+        if (saved[i] != NULL)
+            setenv(names[i], saved[i], 1);
+        free(saved[i]);
+    }
+}
+
 static int setup(void **state) {
     (void)state;
     fixture_dir(directory);
@@ -357,6 +384,7 @@ int main(void) {
         cmocka_unit_test(least_recently_used_is_evicted),
         cmocka_unit_test(many_writers_and_kills_leave_whole_entries),
         cmocka_unit_test(profile_decides),
+        cmocka_unit_test(no_place_costs_a_warning),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
