@@ -26,7 +26,7 @@ enum {
 typedef struct tutti_device_match {
     uint32_t types;       /* bits of TUTTI_DEVICE_* */
     const char *vendor;   /* substring or glob of the vendor's name; "nvidia", "amd", "intel" also
-                             match   the vendor's other names */
+                             match the vendor's other names */
     const char *name;     /* glob of the device's name */
     const char *platform; /* glob of the platform's name */
     const char *uuid;     /* 32 hexadecimal digits, dashes allowed */

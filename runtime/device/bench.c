@@ -8,6 +8,7 @@
 #include "device/simple_program.h"
 
 #define MAX_REPEATS  9
+#define MAX_ROUNDS   (1 << 26) /* a sixteenth of what an int holds, as rounds grow by so much */
 #define COPY_BYTES   (64u << 20)
 #define FMA_PER_ITEM 24 /* operations per float and round in cl/bench.cl */
 
@@ -107,7 +108,7 @@ static tutti_status fma_width(const bench *b, int32_t width, const char *name, d
     tutti_status status = time_once(b, act_launch, &l, &time_s);
     while (status == TUTTI_OK) {
         status = time_once(b, act_launch, &l, &time_s);
-        if (status != TUTTI_OK || time_s >= b->aim_s || rounds >= 1 << 28)
+        if (status != TUTTI_OK || time_s >= b->aim_s || rounds >= MAX_ROUNDS)
             break;
         const double factor = time_s > 0 ? b->aim_s / time_s : 16;
         rounds = (cl_int)((double)rounds * (factor > 16 ? 16 : factor < 1.5 ? 1.5 : factor));

@@ -72,7 +72,7 @@ tutti_status tutti_loader_start(const tutti_inventory_full *inventory) {
     pthread_mutex_lock(&lock);
     tutti_status status = TUTTI_OK;
     if (!started) {
-        /* Without it PoCL's workers often share one core. */
+        /* Without it PoCL's workers often share one core. PoCL reads it when it is loaded. */
         (void)setenv("POCL_AFFINITY", "1", 0);
         if (bad && !outside)
             status = load_good(inventory);

@@ -18,7 +18,7 @@
  * malloc'd). False when the options cannot be taken apart safely, or memory ran out. */
 bool tutti_merge_rest(const char *options, char **out_rest);
 /* Appends a unit as number `index` of the merged program; its options went through
- * tutti_merge_rest. False (out is then useless) when it cannot be merged. */
+ * tutti_merge_rest. False when it cannot be merged (out is as before) or memory ran out. */
 bool tutti_merge_add(tutti_strbuf *out, int32_t index, const char *source, const char *options,
                      const char *const *entries, int32_t n_entries);
 /* The name of an entry of unit `index` in the merged program; malloc'd. */

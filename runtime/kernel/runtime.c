@@ -52,8 +52,6 @@ tutti_status tutti_runtime_open(const tutti_profile *profile, tutti_runtime **ou
         return tutti_fail_memory(sizeof *runtime, "the runtime");
     runtime->profile = profile;
     runtime->opened_s = tutti_clock_s();
-    /* PoCL's workers share cores otherwise. It reads this when its library is loaded. */
-    setenv("POCL_AFFINITY", "1", 0);
     tutti_status status = open_runtime(runtime);
     if (status != TUTTI_OK) {
         tutti_runtime_close(runtime);
