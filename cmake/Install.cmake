@@ -19,6 +19,8 @@ install(FILES "${PROJECT_BINARY_DIR}/generated/TuttiConfig.cmake"
               "${PROJECT_BINARY_DIR}/generated/TuttiConfigVersion.cmake" DESTINATION ${package_dir})
 
 string(REPLACE ";" " " TUTTI_PRIVATE_LIBS "${TUTTI_LINK_NAMES}")
+# Relative to the file itself, so that an installation can be moved.
+file(RELATIVE_PATH TUTTI_PC_UP "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file(cmake/tutti.pc.in "${PROJECT_BINARY_DIR}/generated/tutti.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/generated/tutti.pc"
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

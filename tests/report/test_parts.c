@@ -71,7 +71,10 @@ static void plain_lines(void **state) {
 static void on_terminal(unsigned short width, char *text, size_t size) {
     int master, slave;
     const struct winsize window = {.ws_row = 24, .ws_col = width};
-    assert_int_equal(openpty(&master, &slave, NULL, NULL, &window), 0);
+    if (openpty(&master, &slave, NULL, NULL, &window) != 0) {
+        print_message("no pseudo-terminal here: is /dev/pts mounted?\n");
+        skip();
+    }
     FILE *f = fdopen(slave, "w");
     tutti_progress_line line;
     tutti_progress_line_begin(&line, f);
