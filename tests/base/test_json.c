@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "seed.h"
 
 static uint64_t seed;
 
@@ -281,8 +282,7 @@ static void test_mutations(void **state) {
 }
 
 int main(void) {
-    seed = (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
+    seed = test_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),    cmocka_unit_test(test_bad),
         cmocka_unit_test(test_limits),  cmocka_unit_test(test_positions),

@@ -7,25 +7,19 @@
 #ifndef TESTS_CONFORMANCE_DEVICES_H
 #define TESTS_CONFORMANCE_DEVICES_H
 
-#include <time.h>
-#include <unistd.h>
-
 #include "conformance/candidates.h"
+#include "seed.h"
 
 static uint64_t seed;
 static double work_limit = INFINITY;
 static const char *only_op;
 
 static inline void settings_read(void) {
-    const char *wanted = getenv("TUTTI_TEST_SEED"), *work = getenv("TUTTI_CONFORMANCE_WORK");
-    seed = (uint64_t)time(NULL) * 1000003U ^ (uint64_t)getpid();
-    if (wanted != NULL)
-        seed = strtoull(wanted, NULL, 10);
+    const char *work = getenv("TUTTI_CONFORMANCE_WORK");
+    seed = test_seed();
     if (work != NULL)
         work_limit = strtod(work, NULL);
     only_op = getenv("TUTTI_CONFORMANCE_OP");
-    printf("TUTTI_TEST_SEED=%llu\n", (unsigned long long)seed);
-    fflush(stdout);
 }
 
 static inline tutti_rng rng_of(const tutti_op *op, const tutti_op_example *example) {

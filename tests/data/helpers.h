@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "seed.h"
 #include "tutti/data.h"
 
 /* Writes data into a new file; its name goes to path. */
@@ -29,15 +29,6 @@ static inline void write_file(char path[64], const void *data, size_t size) {
 static inline void assert_message(const char *wanted) {
     if (strstr(tutti_error_message(), wanted) == NULL)
         fail_msg("message \"%s\" does not contain \"%s\"", tutti_error_message(), wanted);
-}
-
-/* A fresh seed for each run, printed so that a failure can be repeated with TUTTI_TEST_SEED. */
-static inline uint64_t test_seed(void) {
-    const char *given = getenv("TUTTI_TEST_SEED");
-    const uint64_t seed = given != NULL ? strtoull(given, NULL, 10)
-                                        : (uint64_t)time(NULL) * 1000 + (uint64_t)getpid();
-    print_message("TUTTI_TEST_SEED=%llu\n", (unsigned long long)seed);
-    return seed;
 }
 
 #endif

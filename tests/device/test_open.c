@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "base/rng.h"
 #include "device/open.h"
+#include "seed.h"
 
 static tutti_inventory *inventory;
 static uint64_t seed;
@@ -24,8 +24,7 @@ static uint64_t seed;
 
 static int setup(void **state) {
     (void)state;
-    seed = (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
+    seed = test_seed();
     return tutti_discover(NULL, &inventory) == TUTTI_OK ? 0 : -1;
 }
 

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "seed.h"
 #include "tutti/tutti.h"
 
 static int failures;
@@ -171,7 +171,7 @@ static tutti_runtime *open_runtime(const char *json, tutti_profile **profile) {
 
 /* The numbers of `json`'s devices for each split against one device (`alone`). */
 static void compare(const char *alone, const char *json, int32_t expected_devices, int steps) {
-    const uint64_t seed = (uint64_t)time(NULL);
+    const uint64_t seed = test_seed();
     model m;
     make_model(&m);
     tutti_profile *profile_one, *profile_many;

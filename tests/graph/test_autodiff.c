@@ -3,13 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "base/status.h"
 #include "graph/interp.h"
 #include "graph/random_graph.h"
+#include "seed.h"
 
 #define SAMPLES 5
 
@@ -130,8 +130,7 @@ static void check_graph(uint64_t seed, double *worst) {
 
 static void test_finite_differences(void **state) {
     (void)state;
-    const char *text = getenv("TUTTI_TEST_SEED");
-    const uint64_t base = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL) * 1000;
+    const uint64_t base = test_seed();
     double worst = 0;
     for (uint64_t seed = base; seed < base + 200; seed++)
         check_graph(seed, &worst);

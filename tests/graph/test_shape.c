@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -13,6 +12,7 @@
 #include "base/status.h"
 #include "graph/graph.h"
 #include "graph/lowering.h"
+#include "seed.h"
 
 static void test_make(void **state) {
     (void)state;
@@ -80,8 +80,7 @@ static tutti_shape random_shape(tutti_rng *rng) {
 
 static void test_broadcast(void **state) {
     (void)state;
-    const uint64_t seed = (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
+    const uint64_t seed = test_seed();
     tutti_rng rng;
     tutti_rng_begin(&rng, seed, 0);
     int32_t fits = 0;

@@ -4,13 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "base/status.h"
 #include "graph/interp.h"
 #include "graph/random_graph.h"
+#include "seed.h"
 
 #define SAMPLES 7
 #define STEPS   3
@@ -223,8 +223,7 @@ static const struct {
 
 static void test_splits(void **state) {
     (void)state;
-    const char *text = getenv("TUTTI_TEST_SEED");
-    const uint64_t base = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL) * 1000;
+    const uint64_t base = test_seed();
     int32_t fused = 0, reduces = 0, owners = 0;
     for (uint64_t seed = base; seed < base + 60; seed++) {
         random_graph r;

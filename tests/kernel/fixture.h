@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -24,6 +23,7 @@
 #include "base/status.h"
 #include "device/quirks.h"
 #include "kernel/library.h"
+#include "seed.h"
 
 #define OK(expr)                                                                                   \
     do {                                                                                           \
@@ -155,15 +155,6 @@ static inline void fixture_add_oclgrind(const char *directory) {
              icds, icds, FIXTURE_OCLGRIND, icds);
     if (system(command) == 0)
         setenv("OCL_ICD_VENDORS", icds, 1);
-}
-
-static inline uint64_t fixture_seed(void) {
-    const char *wanted = getenv("TUTTI_TEST_SEED");
-    uint64_t seed = (uint64_t)time(NULL) * 1000003U ^ (uint64_t)getpid();
-    if (wanted != NULL)
-        seed = strtoull(wanted, NULL, 10);
-    printf("TUTTI_TEST_SEED=%llu\n", (unsigned long long)seed);
-    return seed;
 }
 
 static inline cl_mem fixture_buffer(const tutti_device *device, const void *data, size_t size) {

@@ -43,7 +43,7 @@ static tutti_kernels *make_kernels(void) {
 static void launch_computes_and_follows_changes(void **state) {
     (void)state;
     tutti_rng rng;
-    tutti_rng_begin(&rng, fixture_seed(), 0);
+    tutti_rng_begin(&rng, test_seed(), 0);
     tutti_kernels *kernels = make_kernels();
     tutti_arg args[4];
     tutti_launch launch = scale_launch(args);

@@ -94,7 +94,7 @@ static void entries_come_back(void **state) {
 static void damaged_entries_are_dropped(void **state) {
     (void)state;
     tutti_rng rng;
-    tutti_rng_begin(&rng, fixture_seed(), 0);
+    tutti_rng_begin(&rng, test_seed(), 0);
     char path[600], file[800], other[800];
     for (int round = 0; round < 40; round++) {
         tutti_cache *cache = open_fresh(path, 0);
@@ -276,7 +276,7 @@ static void many_writers_and_kills_leave_whole_entries(void **state) {
     (void)state;
     char path[600];
     tutti_cache *cache = open_fresh(path, 0);
-    uint64_t seed = fixture_seed();
+    uint64_t seed = test_seed();
     tutti_rng rng;
     tutti_rng_begin(&rng, seed, 1);
     enum { WRITERS = 4, ROUNDS = 30 };

@@ -24,7 +24,7 @@ static void sgemm_matches_the_reference(void **state) {
     (void)state;
     enum { M = 7, N = 13, K_PER_SAMPLE = 5, MAX = 1024 };
     tutti_rng rng;
-    tutti_rng_begin(&rng, fixture_seed(), 0);
+    tutti_rng_begin(&rng, test_seed(), 0);
     tutti_kernels *kernels;
     OK(tutti_kernels_make(NULL, &device, &kernels));
     for (int transposes = 0; transposes < 4; transposes++) {

@@ -1,9 +1,9 @@
 /* What the conformance test cannot see: constructors, random masks, sums back over broadcasts. */
-#include <time.h>
 
 #include "base/rng.h"
 #include "golden/golden.h"
 #include "op/elementwise.h"
+#include "seed.h"
 
 static uint64_t seed;
 
@@ -262,7 +262,6 @@ int main(void) {
         cmocka_unit_test(test_reduce_to),    cmocka_unit_test(test_power_of_zero),
         cmocka_unit_test(test_number_text),  cmocka_unit_test(test_decimal),
     };
-    seed = (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
+    seed = test_seed();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

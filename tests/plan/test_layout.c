@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "graph/random_graph.h"
 #include "kernel/runtime.h"
 #include "plan/make.h"
+#include "seed.h"
 
 #define DEVICES 3
 #define GRAPHS  150
@@ -376,8 +376,7 @@ static void owner_is_the_fastest(void **state) {
 }
 
 int main(void) {
-    first_seed = (uint64_t)time(NULL) % 1000000;
-    printf("seed %llu\n", (unsigned long long)first_seed);
+    first_seed = test_seed() % 1000000;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_is_there),
         cmocka_unit_test(capacity_follows_memory),

@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "base/rng.h"
 #include "plan/memory.h"
+#include "seed.h"
 
 #define MANY 400
 
@@ -227,8 +227,7 @@ static void errors(void **state) {
 }
 
 int main(void) {
-    const uint64_t seed = (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
+    const uint64_t seed = test_seed();
     tutti_rng_begin(&rng, seed, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_lifetimes), cmocka_unit_test(near_the_optimum),

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "graph/random_graph.h"
 #include "kernel/runtime.h"
 #include "plan/plan.h"
+#include "seed.h"
 #include "tutti/tutti.h"
 
 static uint64_t first_seed;
@@ -232,8 +232,7 @@ int main(void) {
     if (mkdtemp(cache) == NULL)
         return 1;
     setenv("TUTTI_CACHE_DIR", cache, 1);
-    first_seed = (uint64_t)time(NULL) % 1000000;
-    printf("seed %llu\n", (unsigned long long)first_seed);
+    first_seed = test_seed() % 1000000;
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs), cmocka_unit_test(choices),
                                        cmocka_unit_test(reproducible_measures_nothing),
                                        cmocka_unit_test(two_devices), cmocka_unit_test(errors)};

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "profile/match.h"
+#include "seed.h"
 #include "tutti/device.h"
 #include "tutti/graph.h"
 
@@ -734,8 +735,7 @@ static void test_random(void **state) {
 }
 
 int main(void) {
-    seed = (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
+    seed = test_seed();
     tutti_log_set(NULL, NULL);
     setenv("TUTTI_LOG", "off", 1);
     const struct CMUnitTest tests[] = {

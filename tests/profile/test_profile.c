@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -23,6 +22,7 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "base/suggest.h"
+#include "seed.h"
 #include "tutti/profile.h"
 
 static uint64_t seed;
@@ -387,8 +387,7 @@ static int check_files(int count, char **paths) {
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--check") == 0)
         return check_files(argc - 2, argv + 2);
-    seed = (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
+    seed = test_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_every_key),
         cmocka_unit_test(test_corpus),    cmocka_unit_test(test_samples),

@@ -14,6 +14,7 @@
 
 #include "base/rng.h"
 #include "sched/policy.h"
+#include "seed.h"
 
 #define MANY 3
 
@@ -287,9 +288,7 @@ static void deterministic(void **state) {
 }
 
 int main(void) {
-    const char *wanted = getenv("TUTTI_TEST_SEED");
-    const uint64_t seed = wanted != NULL ? strtoull(wanted, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
+    const uint64_t seed = test_seed();
     tutti_rng_begin(&rng, seed, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(noise_moves_nothing),

@@ -13,6 +13,7 @@
 
 #include "base/rng.h"
 #include "sched/policy.h"
+#include "seed.h"
 
 #define MANY 4
 
@@ -261,8 +262,7 @@ static void proportional(void **state) {
 }
 
 int main(void) {
-    const uint64_t seed = (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
+    const uint64_t seed = test_seed();
     tutti_rng_begin(&rng, seed, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(balance_is_optimal), cmocka_unit_test(auto_is_optimal),

@@ -10,11 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/rng.h"
 #include "data/data.h"
+#include "seed.h"
 #include "tutti/tutti.h"
 
 enum { FEATURES = 6, CLASSES = 3, TRAIN_N = 50, BATCH = 16, STEPS = 4 }; /* 16 + 16 + 16 + 2 */
@@ -439,10 +438,7 @@ static void misuse(void **state) {
 
 static int open_runtime(void **state) {
     (void)state;
-    const char *given = getenv("TUTTI_TEST_SEED");
-    seed = given != NULL ? strtoull(given, NULL, 10)
-                         : (uint64_t)time(NULL) * 1000 + (uint64_t)getpid();
-    print_message("TUTTI_TEST_SEED=%llu\n", (unsigned long long)seed);
+    seed = test_seed();
     if (tutti_profile_open(NULL, &profile) != TUTTI_OK ||
         tutti_runtime_open(profile, &runtime) != TUTTI_OK) {
         print_error("%s\n", tutti_error_message());
