@@ -92,9 +92,10 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_profile_partition(const tutti_profil
 /* Applies the profile: the chosen devices in order (malloc'd, tutti_free), and for each device of
  * the inventory that was not chosen the reason in out_reasons (n_devices strings; NULL for chosen
  * ones; one allocation, tutti_free; may be NULL). Of the same hardware behind several platforms one
- * is chosen: the first that an entry matches. Errors: TUTTI_NO_DEVICE naming what matched nothing
- * (the reasons are filled then too); TUTTI_BAD_INPUT when the chosen devices' shares sum to more
- * than 1; TUTTI_UNSUPPORTED as tutti_profile_partition. */
+ * is chosen: of those that an entry matches the one that is no duplicate, else the first. Errors:
+ * TUTTI_NO_DEVICE naming what matched nothing (the reasons are filled then too); TUTTI_BAD_INPUT
+ * when the chosen devices' shares sum to more than 1; TUTTI_UNSUPPORTED as
+ * tutti_profile_partition. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_profile_apply(const tutti_profile *profile,
                                                           const tutti_inventory *inventory,
                                                           tutti_selection **out, int32_t *out_count,

@@ -117,9 +117,6 @@ TUTTI_API tutti_shape tutti_graph_tensor_shape(const tutti_graph *graph, tutti_t
 TUTTI_API int32_t tutti_graph_param_count(const tutti_graph *graph);
 TUTTI_API tutti_tensor tutti_graph_param_at(const tutti_graph *graph, int32_t index);
 
-/* Frees memory that a tutti function documented as "tutti_free"; takes NULL. */
-TUTTI_API void tutti_free(void *memory);
-
 #ifdef __cplusplus
 }
 #endif

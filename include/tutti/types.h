@@ -61,6 +61,9 @@ TUTTI_API bool tutti_shape_equal(const tutti_shape *a, const tutti_shape *b);
 /* Writes the shape as "Nx64", "12Nx64" or "scalar" into text and returns text. */
 TUTTI_API const char *tutti_shape_text(const tutti_shape *shape, char text[TUTTI_SHAPE_TEXT]);
 
+/* Frees memory that a function documents as "tutti_free"; takes NULL. */
+TUTTI_API void tutti_free(void *memory);
+
 /* Library version, "MAJOR.MINOR.PATCH". */
 TUTTI_API const char *tutti_version(void);
 

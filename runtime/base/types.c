@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tutti/graph.h"
 #include "tutti_version.h"
 
 const char *tutti_version(void) {

@@ -78,7 +78,7 @@ static _Noreturn void run_child(const tutti_child_job *job, char **environment, 
 
 /* ---- in the parent ---- */
 
-/* environ without the variables that decide which drivers load, and with OCL_ICD_VENDORS. */
+/* environ with another OCL_ICD_VENDORS. */
 static char **make_environment(tutti_arena *arena, const char *vendors) {
     size_t count = 0, kept = 0;
     while (environ != NULL && environ[count] != NULL)

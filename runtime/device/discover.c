@@ -38,23 +38,21 @@ typedef struct discovery {
     tutti_walk *walks; /* one per ICD */
 } discovery;
 
-/* OCL_ICD_VENDORS for some of the ICDs; NULL in *out when several cannot be named. */
-static tutti_status name_icds(discovery *d, const bool *take, const char **out) {
+/* OCL_ICD_VENDORS for some of the ICDs; NULL when several cannot be named. */
+static const char *name_icds(discovery *d, const bool *take) {
     const tutti_inventory_full *inv = d->inventory;
+    const char *name = NULL;
     if (!d->no_dir) {
-        if (tutti_icd_dir_add(&d->dir, d->arena, inv->icds, take, inv->n_icds, out) == TUTTI_OK)
-            return TUTTI_OK;
+        if (tutti_icd_dir_add(&d->dir, d->arena, inv->icds, take, inv->n_icds, &name) == TUTTI_OK)
+            return name;
         d->no_dir = true;
         tutti_log_write(TUTTI_LOG_WARNING, "discovery: %s", tutti_error_message());
     }
     int32_t taken = 0;
-    *out = NULL;
     for (int32_t i = 0; i < inv->n_icds; i++)
         if (take[i] && taken++ == 0)
-            *out = inv->icds[i].path;
-    if (taken != 1)
-        *out = NULL;
-    return TUTTI_OK;
+            name = inv->icds[i].path;
+    return taken == 1 ? name : NULL;
 }
 
 /* Why a library gives no platform; in the child. */
@@ -89,8 +87,7 @@ static tutti_status walk_work(void *user, tutti_strbuf *out) {
 /* Loads several drivers into one child: "" in *problem when they get along. Copies of one library
  * in two drivers, LLVM above all, may abort only then. */
 static tutti_status try_together(discovery *d, const bool *take, const char **problem) {
-    tutti_child_job job = {.work = walk_work};
-    TUTTI_TRY(name_icds(d, take, &job.vendors));
+    tutti_child_job job = {.work = walk_work, .vendors = name_icds(d, take)};
     *problem = "";
     if (job.vendors == NULL)
         return TUTTI_OK;
@@ -156,12 +153,10 @@ static tutti_status walk_in_children(discovery *d) {
         jobs[count].user = tutti_arena_strdup(d->arena, inv->icds[i].library);
         if (jobs[count].user == NULL)
             return TUTTI_OUT_OF_MEMORY;
-        TUTTI_TRY(name_icds(d, one, &jobs[count].vendors));
+        jobs[count].vendors = name_icds(d, one);
         count++;
     }
-    const char *together = NULL;
-    if (count > 1)
-        TUTTI_TRY(name_icds(d, all, &together));
+    const char *together = count > 1 ? name_icds(d, all) : NULL;
     if (together != NULL)
         jobs[count] = (tutti_child_job){.work = walk_work, .vendors = together};
     TUTTI_TRY(
@@ -234,7 +229,7 @@ typedef struct builder {
     tutti_device_info *devices;
 } builder;
 
-static tutti_status add_platform(builder *b, const tutti_walk *walk, int32_t p, int32_t icd) {
+static void add_platform(builder *b, const tutti_walk *walk, int32_t p, int32_t icd) {
     tutti_inventory *view = &b->inv->view;
     const int32_t at = view->n_platforms++;
     tutti_platform_info *platform = &b->platforms[at];
@@ -257,7 +252,6 @@ static tutti_status add_platform(builder *b, const tutti_walk *walk, int32_t p, 
         if (device->unusable[0] == '\0' && bad[0] != '\0')
             device->unusable = bad;
     }
-    return TUTTI_OK;
 }
 
 static void add_problem(builder *b, int32_t icd) {
@@ -309,13 +303,13 @@ static tutti_status discover(discovery *d) {
     inv->view.platforms = b.platforms;
     inv->view.devices = b.devices;
     for (int32_t p = 0; p < own.n_platforms; p++)
-        TUTTI_TRY(add_platform(&b, &own, p, icd_of[p]));
+        add_platform(&b, &own, p, icd_of[p]);
     for (int32_t i = 0; i < inv->n_icds; i++) {
         if (inv->icds[i].problem[0] != '\0')
             add_problem(&b, i);
         else
             for (int32_t p = 0; p < d->walks[i].n_platforms; p++)
-                TUTTI_TRY(add_platform(&b, &d->walks[i], p, i));
+                add_platform(&b, &d->walks[i], p, i);
     }
     return tutti_inventory_name(inv, b.devices);
 }
