@@ -61,8 +61,8 @@ TUTTI_API tutti_tensor tutti_max(tutti_graph *g, tutti_tensor x, int32_t n_axes,
 TUTTI_API tutti_tensor tutti_reshape(tutti_graph *g, tutti_tensor x, int32_t rank,
                                      const int64_t *dims);
 /* Permutes the axes: result axis i is axis perm[i] of x. The batch axis must stay first. */
-TUTTI_API tutti_tensor tutti_transpose(tutti_graph *g, tutti_tensor x, int32_t rank,
-                                       const int32_t *perm);
+TUTTI_API tutti_tensor tutti_permute(tutti_graph *g, tutti_tensor x, int32_t rank,
+                                     const int32_t *perm);
 /* x expanded to the shape of like, by the broadcasting rule. */
 TUTTI_API tutti_tensor tutti_broadcast_like(tutti_graph *g, tutti_tensor x, tutti_tensor like);
 

@@ -41,7 +41,7 @@ def ops():
     ties = uniform(BATCH, 3, 7).round()
     case("max_ties", lambda x: torch.amax(x, dim=[1, 2]), ties)
     case("reshape", lambda x: torch.softmax(x.reshape(2 * BATCH, 6), -1).reshape(BATCH, 2, 6), uniform(BATCH, 12))
-    case("transpose", lambda x: x.permute(0, 2, 1, 3), uniform(BATCH, 3, 4, 2))
+    case("permute", lambda x: x.permute(0, 2, 1, 3), uniform(BATCH, 3, 4, 2))
     case("broadcast_like", lambda x, y: x.expand(BATCH, 3, 4) * y, uniform(3, 1), uniform(BATCH, 3, 4))
     for ta in (0, 1):
         for tb in (0, 1):

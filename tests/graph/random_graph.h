@@ -117,12 +117,12 @@ static inline tutti_tensor rg_view(random_graph *r, tutti_tensor x) {
     const tutti_shape shape = tutti_graph_tensor_shape(r->graph, x);
     if (shape.rank == 3) {
         if (rg_below(r, 2) == 0)
-            return tutti_transpose(r->graph, x, 3, (int32_t[]){0, 2, 1});
+            return tutti_permute(r->graph, x, 3, (int32_t[]){0, 2, 1});
         return tutti_reshape(r->graph, x, 2,
                              (int64_t[]){shape.batched ? TUTTI_BATCH : 0, shape.dim[2]});
     }
     if (shape.rank == 2 && !shape.batched)
-        return rg_below(r, 2) == 0 ? tutti_transpose(r->graph, x, 2, (int32_t[]){1, 0})
+        return rg_below(r, 2) == 0 ? tutti_permute(r->graph, x, 2, (int32_t[]){1, 0})
                                    : tutti_reshape(r->graph, x, 1, (int64_t[]){0});
     return (tutti_tensor){0};
 }

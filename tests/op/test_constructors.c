@@ -65,7 +65,7 @@ static void axes_must_be_there(void **state) {
 
 static void a_permutation_must_be_there(void **state) {
     (void)state;
-    rejected(tutti_transpose(graph, x, 3, NULL), "transpose: perm is NULL, expected 3 axes");
+    rejected(tutti_permute(graph, x, 3, NULL), "permute: perm is NULL, expected 3 axes");
 }
 
 static void linear_needs_a_name(void **state) {

@@ -97,7 +97,7 @@ static void test_errors_stick(void **state) {
         tutti_mul(g, bad, x),
         tutti_gelu(g, bad),
         tutti_reshape(g, bad, DIMS(20)),
-        tutti_transpose(g, bad, 2, (int32_t[]){1, 0}),
+        tutti_permute(g, bad, 2, (int32_t[]){1, 0}),
         tutti_broadcast_like(g, x, bad),
         tutti_broadcast_like(g, bad, x),
         tutti_dropout(g, bad, 0.5F),

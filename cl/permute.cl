@@ -2,8 +2,8 @@
  * D1 .. D5: extents of the result's axes 1 to 5; S0 .. S5: steps of the input along them, in
  * elements. Results of fewer axes have leading extents of 1. count: elements of the result.
  *
- * transpose: one work-item per element, consecutive in the result; any local size.
- * transpose_tile: swaps the last two axes of D0 matrices, D4 x D5 in the result. Work-groups of
+ * permute: one work-item per element, consecutive in the result; any local size.
+ * permute_tile: swaps the last two axes of D0 matrices, D4 x D5 in the result. Work-groups of
  * TILE x TILE (x 1); a group moves one tile through local memory, so that both reading and writing
  * touch consecutive elements. Range: columns, rows, matrices, rounded up to whole groups. */
 #ifndef TILE
@@ -23,7 +23,7 @@
 #define S5 1
 #endif
 
-__kernel void transpose(__global const uint *restrict in, __global uint *restrict out, int count) {
+__kernel void permute(__global const uint *restrict in, __global uint *restrict out, int count) {
     const int i = (int)get_global_id(0);
     if (i >= count)
         return;
@@ -42,7 +42,7 @@ __kernel void transpose(__global const uint *restrict in, __global uint *restric
 }
 
 __kernel __attribute__((reqd_work_group_size(TILE, TILE, 1))) void
-transpose_tile(__global const uint *restrict in, __global uint *restrict out, int count) {
+permute_tile(__global const uint *restrict in, __global uint *restrict out, int count) {
     __local uint tile[TILE][TILE + 1];
     const int x = (int)get_local_id(0), y = (int)get_local_id(1);
     const int column0 = (int)get_group_id(0) * TILE, row0 = (int)get_group_id(1) * TILE;

@@ -5,30 +5,30 @@
 #include "base/status.h"
 #include "op/elementwise.h"
 
-typedef struct transpose_attr {
+typedef struct permute_attr {
     int32_t rank;
     int32_t perm[TUTTI_MAX_RANK]; /* axis i of the result is axis perm[i] of x */
-} transpose_attr;
+} permute_attr;
 
-tutti_tensor tutti_transpose(tutti_graph *g, tutti_tensor x, int32_t rank, const int32_t *perm) {
-    transpose_attr attr = {.rank = rank};
+tutti_tensor tutti_permute(tutti_graph *g, tutti_tensor x, int32_t rank, const int32_t *perm) {
+    permute_attr attr = {.rank = rank};
     if (x.id == 0)
         return x;
     if (rank < 0 || rank > TUTTI_MAX_RANK)
         return tutti_graph_reject(g, tutti_fail(TUTTI_SHAPE,
-                                                "transpose: rank is %" PRId32 ", must be 0 to %d",
+                                                "permute: rank is %" PRId32 ", must be 0 to %d",
                                                 rank, TUTTI_MAX_RANK));
     if (rank > 0 && perm == NULL)
-        return tutti_graph_reject(
-            g, tutti_fail(TUTTI_INVALID_ARGUMENT,
-                          "transpose: perm is NULL, expected %" PRId32 " axes", rank));
+        return tutti_graph_reject(g, tutti_fail(TUTTI_INVALID_ARGUMENT,
+                                                "permute: perm is NULL, expected %" PRId32 " axes",
+                                                rank));
     if (rank > 0)
         memcpy(attr.perm, perm, (size_t)rank * sizeof *perm);
-    return tutti_op_apply1(g, &tutti_op_transpose, &x, 1, &attr, sizeof attr);
+    return tutti_op_apply1(g, &tutti_op_permute, &x, 1, &attr, sizeof attr);
 }
 
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
-    const transpose_attr *attr = node->attr;
+    const permute_attr *attr = node->attr;
     const tutti_shape *from = &node->in_type[0].shape;
     tutti_shape shape = {.rank = from->rank, .batched = from->batched};
     char text[TUTTI_SHAPE_TEXT];
@@ -60,7 +60,7 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 
 /* Extents of the result and steps of the input along them, both with leading 1s up to six axes. */
 static void layout(const tutti_node_info *node, int64_t *dim, int64_t *step) {
-    const transpose_attr *attr = node->attr;
+    const permute_attr *attr = node->attr;
     const tutti_shape *from = &node->in_type[0].shape;
     const int32_t lead = TUTTI_MAX_RANK - from->rank;
     int64_t steps[TUTTI_MAX_RANK] = {0}, s = 1;
@@ -81,15 +81,15 @@ static void layout(const tutti_node_info *node, int64_t *dim, int64_t *step) {
 
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
-    const transpose_attr *attr = node->attr;
+    const permute_attr *attr = node->attr;
     const tutti_shape *shape = &node->out_type[0].shape;
     const tutti_extent count = tutti_extent_count(shape);
     int64_t d[TUTTI_MAX_RANK], s[TUTTI_MAX_RANK];
     layout(node, d, s);
 
     tutti_launch *launch = tutti_candidate_launch(
-        out, tutti_lowering_candidate(out, "plain"), "transpose.cl", "transpose", LAYOUT_OPTIONS,
-        d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]);
+        out, tutti_lowering_candidate(out, "plain"), "permute.cl", "permute", LAYOUT_OPTIONS, d[1],
+        d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, count);
@@ -103,8 +103,8 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     /* The matrices before the last two axes, as a function of the samples. */
     const int64_t size = d[4] * d[5];
     const tutti_extent matrices = {count.base / size, count.per_sample / size};
-    launch = tutti_candidate_launch(out, tutti_lowering_candidate(out, "tile16"), "transpose.cl",
-                                    "transpose_tile", LAYOUT_OPTIONS, d[1], d[2], d[3], d[4], d[5],
+    launch = tutti_candidate_launch(out, tutti_lowering_candidate(out, "tile16"), "permute.cl",
+                                    "permute_tile", LAYOUT_OPTIONS, d[1], d[2], d[3], d[4], d[5],
                                     s[0], s[1], s[2], s[3], s[4], s[5]);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->out[0]);
@@ -117,7 +117,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
 
 static void ref(const tutti_ref_call *call) {
     const tutti_node_info *node = call->node;
-    const transpose_attr *attr = node->attr;
+    const permute_attr *attr = node->attr;
     const tutti_shape *shape = &node->out_type[0].shape;
     const uint32_t *in = call->in[0];
     uint32_t *out = call->out[0];
@@ -138,18 +138,18 @@ static void ref(const tutti_ref_call *call) {
 
 static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
                          const bool *want, tutti_tensor *din) {
-    const transpose_attr *attr = node->attr;
+    const permute_attr *attr = node->attr;
     int32_t inverse[TUTTI_MAX_RANK] = {0};
     for (int32_t i = 0; i < attr->rank; i++)
         inverse[attr->perm[i]] = i;
     if (want[0])
-        din[0] = tutti_transpose(graph, dout[0], attr->rank, inverse);
+        din[0] = tutti_permute(graph, dout[0], attr->rank, inverse);
     return tutti_graph_status(graph);
 }
 
-static const transpose_attr swap = {2, {1, 0}}, swap_last = {3, {0, 2, 1}},
-                            heads = {4, {0, 2, 1, 3}}, reversed = {6, {5, 4, 3, 2, 1, 0}},
-                            none = {1, {0}}, twice = {2, {1, 1}}, scalar = {0, {0}};
+static const permute_attr swap = {2, {1, 0}}, swap_last = {3, {0, 2, 1}}, heads = {4, {0, 2, 1, 3}},
+                          reversed = {6, {5, 4, 3, 2, 1, 0}}, none = {1, {0}}, twice = {2, {1, 1}},
+                          scalar = {0, {0}};
 static const tutti_op_example examples[] = {
     {.label = "matrix", .n_in = 1, .in = {{.rank = 2, .dim = {37, 18}}}, .attr = &swap},
     {.label = "batched",
@@ -175,27 +175,27 @@ static const tutti_op_example examples[] = {
      .n_in = 1,
      .in = {{.rank = 2, .dim = {TUTTI_BATCH, 4}}},
      .attr = &swap,
-     .refused = "transpose: perm[0] is 1, but the batch axis of Nx4 must stay first"},
+     .refused = "permute: perm[0] is 1, but the batch axis of Nx4 must stay first"},
     {.label = "twice",
      .n_in = 1,
      .in = {{.rank = 2, .dim = {3, 4}}},
      .attr = &twice,
-     .refused = "transpose: perm[1] is 1 again, expected each of 0 to 1 once"},
+     .refused = "permute: perm[1] is 1 again, expected each of 0 to 1 once"},
     {.label = "rank",
      .n_in = 1,
      .in = {{.rank = 3, .dim = {3, 4, 5}}},
      .attr = &swap,
-     .refused = "transpose: 3x4x5 has 3 axes, perm has 2"},
+     .refused = "permute: 3x4x5 has 3 axes, perm has 2"},
 };
 
-const tutti_op tutti_op_transpose = {
-    .name = "transpose",
+const tutti_op tutti_op_permute = {
+    .name = "permute",
     .summary = "x with its axes permuted",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,
     .flags = TUTTI_OP_LINEAR,
-    .attr_size = sizeof(transpose_attr),
+    .attr_size = sizeof(permute_attr),
     .infer = infer,
     .cost = cost,
     .lower = lower,
