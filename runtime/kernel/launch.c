@@ -22,6 +22,7 @@ struct tutti_bound_launch {
     tutti_routine_arg *routine_args;
     changing_arg *changing;
     int32_t n_changing;
+    size_t local[3]; /* the launch's, made smaller where the device needs it */
 };
 
 static tutti_status set_arg(const tutti_bound_launch *bound, cl_uint index, size_t size,
@@ -86,22 +87,26 @@ static tutti_status set_constant(tutti_bound_launch *bound, cl_uint index, const
                       bound->launch->entry, index, (int)arg->kind);
 }
 
-/* What can be known before the first step is an error here, with the kernel's name, and not a code
- * of the driver's later. */
-static tutti_status check_shape(const tutti_bound_launch *bound) {
+/* A work-group of at most max_items and max[] in each dimension, from one that may be larger. */
+static void shrink_group(int64_t local[3], const uint32_t max[3], uint64_t max_items) {
+    for (int32_t i = 0; i < 3; i++)
+        while (local[i] > 1 && local[i] > (int64_t)max[i])
+            local[i] /= 2;
+    while ((uint64_t)(local[0] * local[1] * local[2]) > max_items && max_items > 0) {
+        int32_t largest = 0;
+        for (int32_t i = 1; i < 3; i++)
+            if (local[i] > local[largest])
+                largest = i;
+        local[largest] /= 2;
+    }
+}
+
+/* The work-group, and whether it can run. What can be known before the first step is an error here,
+ * with the kernel's name, and not a code of the driver's later. */
+static tutti_status choose_group(tutti_bound_launch *bound) {
     const tutti_launch *launch = bound->launch;
     const tutti_device *device = bound->device;
-    cl_uint n_args;
-    TUTTI_CL(device, clGetKernelInfo, bound->kernel, CL_KERNEL_NUM_ARGS, sizeof n_args, &n_args,
-             NULL);
-    if ((int64_t)n_args != launch->n_args)
-        return tutti_fail(TUTTI_INVALID_ARGUMENT,
-                          "kernel %s takes %u arguments, but its launch has %d", launch->entry,
-                          n_args, (int)launch->n_args);
-    if (launch->rank < 1 || launch->rank > 3)
-        return tutti_fail(TUTTI_INVALID_ARGUMENT, "kernel %s: a range of rank %d, expected 1 to 3",
-                          launch->entry, (int)launch->rank);
-    int64_t local[3] = {1, 1, 1}, group = 1;
+    int64_t local[3] = {1, 1, 1};
     for (int32_t i = 0; i < launch->rank; i++) {
         local[i] = launch->range[i].local;
         if (local[i] < 1 || launch->range[i].per_item < 1)
@@ -110,13 +115,6 @@ static tutti_status check_shape(const tutti_bound_launch *bound) {
                               "least 1",
                               launch->entry, (long long)local[i],
                               (long long)launch->range[i].per_item);
-        if (local[i] > (int64_t)device->info.max_work_item[i])
-            return tutti_fail(TUTTI_UNSUPPORTED,
-                              "kernel %s on %s: local size %lld in dimension %d, the device's "
-                              "largest is %u",
-                              launch->entry, device->info.id, (long long)local[i], (int)i,
-                              device->info.max_work_item[i]);
-        group *= local[i];
     }
     size_t kernel_limit = 0, required[3] = {0, 0, 0};
     TUTTI_CL(device, clGetKernelWorkGroupInfo, bound->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
@@ -126,20 +124,48 @@ static tutti_status check_shape(const tutti_bound_launch *bound) {
     uint64_t limit = device->info.max_work_group;
     if (kernel_limit != 0 && kernel_limit < limit)
         limit = kernel_limit;
-    if ((uint64_t)group > limit)
+    bool any = required[0] == 0;
+    for (int32_t i = 0; i < launch->n_args; i++)
+        any = any && launch->args[i].kind != TUTTI_ARG_LOCAL;
+    if (any)
+        shrink_group(local, device->info.max_work_item, limit);
+    for (int32_t i = 0; i < launch->rank; i++)
+        if (local[i] > (int64_t)device->info.max_work_item[i])
+            return tutti_fail(TUTTI_UNSUPPORTED,
+                              "kernel %s on %s: local size %lld in dimension %d, the device's "
+                              "largest is %u",
+                              launch->entry, device->info.id, (long long)local[i], (int)i,
+                              device->info.max_work_item[i]);
+    if ((uint64_t)(local[0] * local[1] * local[2]) > limit)
         return tutti_fail(TUTTI_UNSUPPORTED,
                           "kernel %s on %s: a work-group of %lldx%lldx%lld, the largest is %llu",
                           launch->entry, device->info.id, (long long)local[0], (long long)local[1],
                           (long long)local[2], (unsigned long long)limit);
-    if (required[0] != 0)
-        for (int32_t i = 0; i < 3; i++)
-            if ((int64_t)required[i] != local[i])
-                return tutti_fail(TUTTI_INVALID_ARGUMENT,
-                                  "kernel %s requires a work-group of %zux%zux%zu, its launch has "
-                                  "%lldx%lldx%lld",
-                                  launch->entry, required[0], required[1], required[2],
-                                  (long long)local[0], (long long)local[1], (long long)local[2]);
+    for (int32_t i = 0; i < 3; i++) {
+        if (required[0] != 0 && (int64_t)required[i] != local[i])
+            return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                              "kernel %s requires a work-group of %zux%zux%zu, its launch has "
+                              "%lldx%lldx%lld",
+                              launch->entry, required[0], required[1], required[2],
+                              (long long)local[0], (long long)local[1], (long long)local[2]);
+        bound->local[i] = (size_t)local[i];
+    }
     return TUTTI_OK;
+}
+
+static tutti_status check_shape(tutti_bound_launch *bound) {
+    const tutti_launch *launch = bound->launch;
+    cl_uint n_args;
+    TUTTI_CL(bound->device, clGetKernelInfo, bound->kernel, CL_KERNEL_NUM_ARGS, sizeof n_args,
+             &n_args, NULL);
+    if ((int64_t)n_args != launch->n_args)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "kernel %s takes %u arguments, but its launch has %d", launch->entry,
+                          n_args, (int)launch->n_args);
+    if (launch->rank < 1 || launch->rank > 3)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "kernel %s: a range of rank %d, expected 1 to 3",
+                          launch->entry, (int)launch->rank);
+    return choose_group(bound);
 }
 
 static tutti_status bind_kernel(tutti_bound_launch *bound, tutti_kernels *kernels, bool trial,
@@ -271,16 +297,15 @@ tutti_status tutti_bound_launch_enqueue(tutti_bound_launch *bound, const tutti_r
     if (bound->routine != NULL)
         return call_routine(bound, run, event);
     const tutti_launch *launch = bound->launch;
-    size_t global[3], local[3];
+    size_t global[3];
     for (int32_t i = 0; i < launch->rank; i++) {
         const tutti_range *range = &launch->range[i];
         int64_t items = tutti_extent_value(range->items, run->n);
         if (items <= 0)
             return TUTTI_OK;
         int64_t work = (items + range->per_item - 1) / range->per_item;
-        int64_t groups = (work + range->local - 1) / range->local;
-        local[i] = (size_t)range->local;
-        global[i] = (size_t)(groups * range->local);
+        const int64_t local = (int64_t)bound->local[i];
+        global[i] = (size_t)((work + local - 1) / local * local);
     }
     for (int32_t i = 0; i < bound->n_changing; i++) {
         changing_arg *c = &bound->changing[i];
@@ -294,7 +319,7 @@ tutti_status tutti_bound_launch_enqueue(tutti_bound_launch *bound, const tutti_r
         c->set = true;
     }
     cl_int code = clEnqueueNDRangeKernel(bound->device->queue, bound->kernel, (cl_uint)launch->rank,
-                                         NULL, global, local, 0, NULL, event);
+                                         NULL, global, bound->local, 0, NULL, event);
     if (code == CL_SUCCESS)
         return TUTTI_OK;
     return tutti_fail_context(tutti_cl_fail(code, "clEnqueueNDRangeKernel", bound->device),

@@ -8,6 +8,22 @@
 #include "kernel/runtime.h"
 #include "plan/make.h"
 
+/* An own op may name a scalar that the graph does not have. */
+static tutti_status check_scalars(const tutti_graph *graph, const tutti_node_info *node,
+                                  const tutti_lowering *lowering) {
+    for (int32_t c = 0; c < lowering->n_candidates; c++)
+        for (int32_t l = 0; l < lowering->candidates[c].n_launches; l++) {
+            const tutti_launch *launch = &lowering->candidates[c].launches[l];
+            for (int32_t i = 0; i < launch->n_args; i++)
+                if (launch->args[i].kind == TUTTI_ARG_SCALAR &&
+                    launch->args[i].u.scalar >= (uint32_t)graph->n_scalars)
+                    return tutti_op_fail(node, TUTTI_INVALID_ARGUMENT,
+                                         "uses scalar %" PRIu32 ", the graph has %" PRId32,
+                                         launch->args[i].u.scalar, graph->n_scalars);
+        }
+    return TUTTI_OK;
+}
+
 /* The items that the device runs, lowered to candidates. */
 static tutti_status draft_mode(tutti_plan *plan, tutti_plan_device *device, int mode,
                                const tutti_program *program, tutti_draft_device *draft) {
@@ -30,8 +46,10 @@ static tutti_status draft_mode(tutti_plan *plan, tutti_plan_device *device, int 
         if (item->kind != TUTTI_ITEM_NODE || item->alias)
             continue;
         tutti_lowering lowering;
-        const tutti_status status =
+        tutti_status status =
             tutti_node_lower(&item->node, info, plan->batch, &plan->arena, &lowering);
+        if (status == TUTTI_OK)
+            status = check_scalars(plan->graph, &item->node, &lowering);
         if (status != TUTTI_OK)
             return tutti_fail_context(status, "%s (%s)", info->id, info->name);
         d->n_candidates = lowering.n_candidates;

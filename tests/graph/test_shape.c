@@ -231,7 +231,7 @@ static void test_messages(void **state) {
     graph = fresh(&x);
     tutti_tensor params[40];
     for (int32_t i = 0; i < 40; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "p%d", (int)i);
         params[i] = tutti_graph_param(graph, name, 0, NULL, (tutti_init){0});
     }

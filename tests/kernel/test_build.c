@@ -200,9 +200,9 @@ static void launches_that_cannot_run_are_refused(void **state) {
     (void)state;
     static const char source[] =
         "__kernel __attribute__((reqd_work_group_size(8, 1, 1))) void fixed(__global float *x) {}\n"
-        "__kernel void loose(__global float *x) {}\n";
+        "__kernel void shared(__global float *x, __local float *y) {}\n";
     tutti_kernels *kernels = make_kernels();
-    tutti_arg args[1] = {tensor_arg(0)};
+    tutti_arg args[2] = {tensor_arg(0), {.kind = TUTTI_ARG_LOCAL, .u.local_bytes = 64}};
     tutti_launch fixed = {.source = source,
                           .entry = "fixed",
                           .options = "",
@@ -210,8 +210,9 @@ static void launches_that_cannot_run_are_refused(void **state) {
                           .n_args = 1,
                           .rank = 1,
                           .range = {{{1, 0}, 1, 8}}};
-    tutti_launch loose = fixed;
-    loose.entry = "loose";
+    tutti_launch shared = fixed;
+    shared.entry = "shared";
+    shared.n_args = 2;
     OK(tutti_kernels_want(kernels, &fixed, "fixed"));
     float zero = 0;
     cl_mem memory = fixture_buffer(&device, &zero, sizeof zero);
@@ -228,20 +229,56 @@ static void launches_that_cannot_run_are_refused(void **state) {
     fixed.n_args = 0;
     FAILS(TUTTI_INVALID_ARGUMENT, "fixed takes 1 arguments, but its launch has 0",
           tutti_bound_launch_make(kernels, &fixed, NULL, fixture_resolve, &memory, &bound));
-    OK(tutti_kernels_want(kernels, &loose, "loose"));
+    OK(tutti_kernels_want(kernels, &shared, "shared"));
     OK(tutti_kernels_build(kernels));
-    loose.range[0].local = (int64_t)device.info.max_work_group + 1;
-    FAILS(TUTTI_UNSUPPORTED, "kernel loose on cpu.0",
-          tutti_bound_launch_make(kernels, &loose, NULL, fixture_resolve, &memory, &bound));
-    loose.rank = 2;
-    loose.range[0].local = loose.range[1].local = device.info.max_work_group / 2;
-    loose.range[1].per_item = 1;
+    shared.range[0].local = (int64_t)device.info.max_work_group + 1;
+    FAILS(TUTTI_UNSUPPORTED, "kernel shared on cpu.0",
+          tutti_bound_launch_make(kernels, &shared, NULL, fixture_resolve, &memory, &bound));
+    shared.rank = 2;
+    shared.range[0].local = shared.range[1].local = device.info.max_work_group / 2;
+    shared.range[1].per_item = 1;
     FAILS(TUTTI_UNSUPPORTED, "a work-group of",
-          tutti_bound_launch_make(kernels, &loose, NULL, fixture_resolve, &memory, &bound));
-    loose.rank = 1;
-    loose.range[0].local = 0;
+          tutti_bound_launch_make(kernels, &shared, NULL, fixture_resolve, &memory, &bound));
+    shared.rank = 1;
+    shared.range[0].local = 0;
     FAILS(TUTTI_INVALID_ARGUMENT, "at least 1",
-          tutti_bound_launch_make(kernels, &loose, NULL, fixture_resolve, &memory, &bound));
+          tutti_bound_launch_make(kernels, &shared, NULL, fixture_resolve, &memory, &bound));
+    clReleaseMemObject(memory);
+    tutti_kernels_free(kernels);
+}
+
+/* A kernel that says nothing of its local size runs on devices of small work-groups, too. */
+static void local_sizes_fit_the_device(void **state) {
+    (void)state;
+    static const char source[] = "__kernel void sizes(__global float *x) {\n"
+                                 "    if (get_global_id(0) < 10 && get_global_id(1) < 3)\n"
+                                 "        x[get_global_id(1) * 10 + get_global_id(0)] =\n"
+                                 "            get_local_size(0) * 100 + get_local_size(1);\n"
+                                 "}\n";
+    tutti_device small = device;
+    small.info.max_work_group = 6;
+    small.info.max_work_item[1] = 2;
+    tutti_arg args[1] = {tensor_arg(0)};
+    tutti_launch launch = {.source = source,
+                           .entry = "sizes",
+                           .options = "",
+                           .args = args,
+                           .n_args = 1,
+                           .rank = 2,
+                           .range = {{{10, 0}, 1, 16}, {{3, 0}, 1, 4}}};
+    tutti_kernels *kernels;
+    OK(tutti_kernels_make(NULL, &small, &kernels));
+    OK(tutti_kernels_want(kernels, &launch, "sizes"));
+    OK(tutti_kernels_build(kernels));
+    float got[30] = {0};
+    cl_mem memory = fixture_buffer(&device, got, sizeof got);
+    tutti_bound_launch *bound;
+    OK(tutti_bound_launch_make(kernels, &launch, NULL, fixture_resolve, &memory, &bound));
+    OK(tutti_bound_launch_enqueue(bound, &(tutti_run_values){.n = 1}, NULL));
+    OK(tutti_buffer_read(&device, memory, 0, got, sizeof got));
+    for (int i = 0; i < 30; i++)
+        assert_true(got[i] == 202);
+    tutti_bound_launch_free(bound);
     clReleaseMemObject(memory);
     tutti_kernels_free(kernels);
 }
@@ -338,6 +375,7 @@ int main(void) {
         cmocka_unit_test(every_kind_of_argument_arrives),
         cmocka_unit_test(errors_name_op_device_file_and_line),
         cmocka_unit_test(launches_that_cannot_run_are_refused),
+        cmocka_unit_test(local_sizes_fit_the_device),
         cmocka_unit_test(profile_options_reach_the_compiler),
         cmocka_unit_test(one_language_standard_is_named),
         cmocka_unit_test(two_devices_build_at_once),

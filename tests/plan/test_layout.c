@@ -375,12 +375,51 @@ static void owner_is_the_fastest(void **state) {
     tutti_graph_free(g);
 }
 
+/* An own op that names scalars beyond the graph's. */
+static tutti_status scaled_expr(const tutti_node_info *node, const char *const *in, char *text,
+                                size_t text_size) {
+    (void)node;
+    snprintf(text, text_size, "%s * S1", in[0]);
+    return TUTTI_OK;
+}
+
+static void scalars_must_exist(void **state) {
+    (void)state;
+    tutti_op scaled = tutti_op_relu;
+    scaled.name = "scaled";
+    scaled.expr = scaled_expr;
+    fake f;
+    fake_runtime(&f, 1);
+    for (int32_t n_scalars = 1; n_scalars <= 2; n_scalars++) {
+        tutti_graph *g;
+        tutti_tensor y;
+        assert_int_equal(tutti_graph_make(&g), TUTTI_OK);
+        const tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 3});
+        (void)tutti_graph_scalar(g, "a", 1);
+        if (n_scalars == 2)
+            (void)tutti_graph_scalar(g, "b", 1);
+        assert_int_equal(tutti_op_apply(g, &scaled, &x, 1, NULL, 0, &y), TUTTI_OK);
+        assert_int_equal(tutti_graph_set_output(g, "y", y), TUTTI_OK);
+        assert_int_equal(tutti_graph_freeze(g), TUTTI_OK);
+        tutti_plan plan = {.graph = g, .runtime = &f.runtime, .batch = 4};
+        tutti_draft_device *drafts;
+        const tutti_status status = tutti_plan_draft(&plan, &drafts);
+        assert_int_equal(status, n_scalars == 2 ? TUTTI_OK : TUTTI_INVALID_ARGUMENT);
+        if (status != TUTTI_OK)
+            assert_non_null(
+                strstr(tutti_error_message(), "scaled: uses scalar 1, the graph has 1"));
+        tutti_arena_free(&plan.arena);
+        tutti_graph_free(g);
+    }
+}
+
 int main(void) {
     first_seed = test_seed() % 1000000;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_is_there),
         cmocka_unit_test(capacity_follows_memory),
         cmocka_unit_test(owner_is_the_fastest),
+        cmocka_unit_test(scalars_must_exist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

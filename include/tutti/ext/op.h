@@ -90,7 +90,9 @@ typedef struct tutti_arg {
 } tutti_arg;
 
 /* One dimension of an NDRange: ceil(items / per_item) work-items, rounded up to whole groups of
- * `local`. Kernels guard against the excess. per_item and local are at least 1. */
+ * `local`. Kernels guard against the excess. per_item and local are at least 1. A kernel that
+ * relies on its local size declares it (reqd_work_group_size); for others it is made smaller where
+ * the device or the kernel needs that. */
 typedef struct tutti_range {
     tutti_extent items;
     int64_t per_item;
