@@ -87,8 +87,8 @@ typedef struct tutti_metrics {
 } tutti_metrics;
 
 /* Plans and opens a run. graph must be frozen with a loss and an optimizer (without one, only
- * evaluate and predict work). graph and runtime must outlive the trainer. The caller owns it:
- * tutti_trainer_close. */
+ * evaluate and predict work). options may be NULL. graph and runtime must outlive the trainer. The
+ * caller owns it: tutti_trainer_close. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_open(tutti_graph *graph, tutti_runtime *runtime,
                                                          const tutti_trainer_options *options,
                                                          tutti_trainer **out);

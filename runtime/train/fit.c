@@ -22,19 +22,31 @@ typedef struct fit {
     tutti_metrics epoch;
 } fit;
 
+static tutti_status tell_one(const fit *f, tutti_event event, int32_t index) {
+    void *user = f->options->callback_users != NULL ? f->options->callback_users[index] : NULL;
+    const tutti_status status = f->options->callbacks[index](user, event, &f->progress, f->trainer);
+    if (status == TUTTI_STOPPED)
+        return tutti_fail(TUTTI_STOPPED, "fit: stopped by a callback in epoch %d, step %lld",
+                          f->progress.epoch, (long long)f->progress.step);
+    return status;
+}
+
+/* The first failure counts, and keeps the event from the callbacks behind it, unless it is END. */
 static tutti_status tell(fit *f, tutti_event event) {
+    char message[TUTTI_MESSAGE_MAX];
+    tutti_status first = TUTTI_OK;
     f->progress.elapsed_s = tutti_clock_s() - f->begin_s;
     f->progress.total_steps = (int64_t)tutti_run_steps(f->trainer->run);
     for (int32_t i = 0; i < f->options->n_callbacks; i++) {
-        void *user = f->options->callback_users != NULL ? f->options->callback_users[i] : NULL;
-        const tutti_status status = f->options->callbacks[i](user, event, &f->progress, f->trainer);
-        if (status == TUTTI_STOPPED)
-            return tutti_fail(TUTTI_STOPPED, "fit: stopped by a callback in epoch %d, step %lld",
-                              f->progress.epoch, (long long)f->progress.step);
-        if (status != TUTTI_OK)
+        const tutti_status status = tell_one(f, event, i);
+        if (status != TUTTI_OK && event != TUTTI_EVENT_END)
             return status;
+        if (status != TUTTI_OK && first == TUTTI_OK) {
+            first = status;
+            strcpy(message, tutti_error_message());
+        }
     }
-    return TUTTI_OK;
+    return first == TUTTI_OK ? TUTTI_OK : tutti_fail_from(first, message);
 }
 
 static tutti_status set_lr(fit *f) {

@@ -62,13 +62,14 @@ static tutti_status prepare(tutti_trainer *trainer, const tutti_trainer_options 
 
 tutti_status tutti_trainer_open(tutti_graph *graph, tutti_runtime *runtime,
                                 const tutti_trainer_options *options, tutti_trainer **out) {
+    static const tutti_trainer_options defaults;
     *out = NULL;
     tutti_trainer *trainer = calloc(1, sizeof *trainer);
     if (trainer == NULL)
         return tutti_fail_memory(sizeof *trainer, "a trainer");
     trainer->graph = graph;
     trainer->runtime = runtime;
-    const tutti_status status = prepare(trainer, options);
+    const tutti_status status = prepare(trainer, options != NULL ? options : &defaults);
     if (status != TUTTI_OK) {
         tutti_trainer_close(trainer);
         return status;

@@ -305,6 +305,30 @@ static void callbacks(void **state) {
     free_bench(&b);
 }
 
+static tutti_status fail_at_end(void *user, tutti_event event, const tutti_progress *progress,
+                                tutti_trainer *trainer) {
+    (void)progress;
+    (void)trainer;
+    return event == TUTTI_EVENT_END ? *(const tutti_status *)user : TUTTI_OK;
+}
+
+/* Every callback gets END, also behind one that fails there; the first failure is returned. */
+static void end_reaches_all(void **state) {
+    (void)state;
+    bench b = make_bench();
+    witness w = {0};
+    tutti_status first = TUTTI_STOPPED, second = TUTTI_IO;
+    const tutti_callback functions[] = {fail_at_end, fail_at_end, watch};
+    void *users[] = {&first, &second, &w};
+    const tutti_fit_options options = {
+        .callbacks = functions, .callback_users = users, .n_callbacks = 3};
+    assert_int_equal(tutti_trainer_fit(b.trainer, b.train, &options, NULL), TUTTI_STOPPED);
+    assert_message("stopped by a callback");
+    assert_int_equal(w.count[TUTTI_EVENT_END], 1);
+    assert_int_equal(w.count[TUTTI_EVENT_STEP], STEPS);
+    free_bench(&b);
+}
+
 static void early_stop(void **state) {
     (void)state;
     bench b = make_bench();
@@ -460,6 +484,7 @@ int main(void) {
         cmocka_unit_test(gradients_are_clipped),
         cmocka_unit_test(predict_equals_evaluate),
         cmocka_unit_test(callbacks),
+        cmocka_unit_test(end_reaches_all),
         cmocka_unit_test(early_stop),
         cmocka_unit_test(equal_runs_are_equal),
         cmocka_unit_test(not_finite),
