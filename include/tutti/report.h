@@ -12,6 +12,10 @@ extern "C" {
 
 typedef struct tutti_report tutti_report;
 
+/* The metrics file has a JSON object per line, with an "event": "begin" (epochs, steps_per_epoch,
+ * devices), "epoch" after each (epoch, total_steps, loss, accuracy, val_loss, val_accuracy, lr,
+ * samples_per_s, elapsed_s), and "end", see tutti_report_end. Losses are means per sample,
+ * accuracies parts of 1, times seconds; what is not known is null. */
 typedef struct tutti_report_options {
     bool quiet;               /* no progress on stderr */
     const char *metrics_path; /* JSON lines, or NULL */
@@ -20,7 +24,8 @@ typedef struct tutti_report_options {
 } tutti_report_options;
 
 /* Opens the files at once, so that a path that cannot be written is found before training. The
- * caller owns it: tutti_report_close. */
+ * caller owns it: tutti_report_close. Errors: TUTTI_IO with the path; TUTTI_INVALID_ARGUMENT when
+ * both paths name one file. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_report_open(const tutti_report_options *options,
                                                         tutti_report **out);
 /* A tutti_callback; user is the report. */

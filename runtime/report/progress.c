@@ -27,15 +27,20 @@ static void put_duration(tutti_strbuf *b, const char *label, double seconds) {
         tutti_strbuf_printf(b, "  %s %lld:%02lld", label, s / 60, s % 60);
 }
 
+/* A loss that runs away keeps the line short. */
+static void put_loss(tutti_strbuf *b, const char *label, double loss) {
+    tutti_strbuf_printf(b, fabs(loss) < 1e6 ? "  %s %.4f" : "  %s %.4e", label, loss);
+}
+
 static void put_text(tutti_strbuf *b, const tutti_progress *p) {
     tutti_strbuf_printf(b, "epoch %d/%d  step %lld/%lld", p->epoch, p->epochs, (long long)p->step,
                         (long long)p->steps);
     if (!isnan(p->loss))
-        tutti_strbuf_printf(b, "  loss %.4f", p->loss);
+        put_loss(b, "loss", p->loss);
     if (!isnan(p->accuracy))
         tutti_strbuf_printf(b, "  accuracy %.2f %%", 100 * p->accuracy);
     if (!isnan(p->val_loss))
-        tutti_strbuf_printf(b, "  val loss %.4f", p->val_loss);
+        put_loss(b, "val loss", p->val_loss);
     if (!isnan(p->val_accuracy))
         tutti_strbuf_printf(b, "  val accuracy %.2f %%", 100 * p->val_accuracy);
     if (!isnan(p->samples_per_s))

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/status.h"
@@ -21,6 +22,13 @@ struct tutti_report {
     tutti_progress last;
 };
 
+/* Each would overwrite the other. Pipes and devices may be shared. */
+static bool same_file(int a, int b) {
+    struct stat x, y;
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
 static tutti_status open_files(tutti_report *report, const tutti_report_options *options) {
     if (options->metrics_path != NULL) {
         report->metrics_path = strdup(options->metrics_path);
@@ -35,6 +43,10 @@ static tutti_status open_files(tutti_report *report, const tutti_report_options 
         report->plot_fd = open(options->plot_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         if (report->plot_fd < 0)
             return tutti_fail(TUTTI_IO, "cannot write %s: %s", options->plot_path, strerror(errno));
+        if (report->metrics.out != NULL && same_file(report->plot_fd, fileno(report->metrics.out)))
+            return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                              "metrics and plot cannot be written to the same file, %s",
+                              options->plot_path);
     }
     report->title = strdup(options->title != NULL ? options->title : "loss");
     if (report->title == NULL || (options->metrics_path != NULL && report->metrics_path == NULL) ||

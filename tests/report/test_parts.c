@@ -57,6 +57,8 @@ static void plain_lines(void **state) {
     p.accuracy = p.val_accuracy = p.val_loss = p.eta_s = none;
     tutti_progress_line_show(&line, TUTTI_EVENT_STEP, &p);
     tutti_progress_line_show(&line, TUTTI_EVENT_STEP, &p);
+    p.loss = -123456789012.0;
+    tutti_progress_line_show(&line, TUTTI_EVENT_EPOCH, &p);
     tutti_progress_line_show(&line, TUTTI_EVENT_END, &p);
     char text[1024];
     read_all(f, text, sizeof text);
@@ -64,7 +66,8 @@ static void plain_lines(void **state) {
     assert_string_equal(text,
                         "epoch 2/10  step 3/36  loss 0.2500  accuracy 50.00 %  val loss 0.1250  "
                         "val accuracy 75.00 %  1234 samples/s  ETA 1:02:05\n"
-                        "epoch 2/10  step 3/36  loss 0.2500  1234 samples/s\n");
+                        "epoch 2/10  step 3/36  loss 0.2500  1234 samples/s\n"
+                        "epoch 2/10  step 3/36  loss -1.2346e+11  1234 samples/s\n");
 }
 
 /* What the progress line writes to a terminal with that many columns. */
