@@ -195,11 +195,15 @@ static tutti_status add_row(csv_reader *r) {
     TUTTI_TRY(grow_rows(r));
     float *x = r->x + r->rows * (r->columns - 1);
     for (int32_t c = 0; c < r->columns; c++) {
+        char range[80];
         const char *text = trim(r->cells[c].text);
         const char *wrong = parse_number(r, text, c == r->target ? r->y + r->rows : x);
         if (wrong == NULL && c == r->target && r->target_max > r->target_min &&
-            !(r->y[r->rows] >= r->target_min && r->y[r->rows] <= r->target_max))
-            wrong = "is out of range for the target";
+            !(r->y[r->rows] >= r->target_min && r->y[r->rows] <= r->target_max)) {
+            snprintf(range, sizeof range, "is out of range for the target, expected %g to %g",
+                     (double)r->target_min, (double)r->target_max);
+            wrong = range;
+        }
         if (wrong != NULL) {
             char name[64], value[64];
             return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: column \"%s\": \"%s\" %s", r->path,

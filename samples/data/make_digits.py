@@ -4,7 +4,7 @@
     make_digits.py [DIRECTORY]        default: the directory of this script
 
 Needs scikit-learn (Debian: python3-sklearn), whose load_digits ships the data. Pixels are kept as
-they are, 0 to 16: readers scale by 1/16. The same data give the same files, byte for byte.
+they are, 0 to 16: readers scale them. The same data give the same files, byte for byte.
 """
 import hashlib
 import os

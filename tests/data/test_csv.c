@@ -86,7 +86,7 @@ static void options(void **state) {
     assert_int_equal(load_n("a,b\n7,0\n7,1\n", 12, &zero_one, &set), TUTTI_OK);
     tutti_dataset_free(set);
     assert_int_equal(load_n("a,b\n7,0\n7,2\n", 12, &zero_one, &set), TUTTI_BAD_INPUT);
-    assert_message(":3: column \"b\": \"2\" is out of range for the target");
+    assert_message(":3: column \"b\": \"2\" is out of range for the target, expected 0 to 1");
     assert_int_equal(load_n("1,2\n", 4, &(tutti_csv_options){.separator = '"'}, &set),
                      TUTTI_INVALID_ARGUMENT);
 }
