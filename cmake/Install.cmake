@@ -18,9 +18,18 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/generated/TuttiConfigVer
 install(FILES "${PROJECT_BINARY_DIR}/generated/TuttiConfig.cmake"
               "${PROJECT_BINARY_DIR}/generated/TuttiConfigVersion.cmake" DESTINATION ${package_dir})
 
+# Relative to the .pc file, so that `cmake --install --prefix` and moved trees work.
+file(RELATIVE_PATH TUTTI_PC_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+string(REGEX REPLACE "/$" "" TUTTI_PC_PREFIX "\${pcfiledir}/${TUTTI_PC_PREFIX}")
+foreach(dir LIBDIR INCLUDEDIR)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${dir}}")
+    set(TUTTI_PC_${dir} "${CMAKE_INSTALL_${dir}}")
+    set(TUTTI_PC_PREFIX "${CMAKE_INSTALL_PREFIX}")
+  else()
+    set(TUTTI_PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
+  endif()
+endforeach()
 string(REPLACE ";" " " TUTTI_PRIVATE_LIBS "${TUTTI_LINK_NAMES}")
-# Relative to the file itself, so that an installation can be moved.
-file(RELATIVE_PATH TUTTI_PC_UP "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file(cmake/tutti.pc.in "${PROJECT_BINARY_DIR}/generated/tutti.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/generated/tutti.pc"
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs into a temporary prefix and builds a small program outside the tree: with find_package (shared and static) and with
-# pkg-config. Also checks SONAME and that only tutti_ names are exported.
+# Installs into a temporary prefix and builds a small program outside the tree: with find_package and with pkg-config, each
+# with the shared and with the static library. Also checks SONAME and that only tutti_ names are exported.
 set -eu
 build=$1 source=$2
 here=$source/tests/package/consumer
@@ -18,8 +18,15 @@ cmake -S "$here" -B "$dir/cmake" -DCMAKE_PREFIX_PATH="$dir/usr" -DCMAKE_C_FLAGS=
 libdir=$(dirname "$(find "$dir/usr" -name libtutti.so | head -n 1)")
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 # shellcheck disable=SC2046,SC2086
-gcc -std=c11 $flags "$here/main.c" $(pkg-config --cflags --libs tutti) -Wl,-rpath,"$libdir" -o "$dir/pc"
+gcc -std=c11 $flags "$here/main.c" $(pkg-config --cflags --libs tutti) -lm -Wl,-rpath,"$libdir" -o "$dir/pc"
 "$dir/pc"
+mkdir "$dir/static"
+cp "$libdir/libtutti.a" "$dir/static"
+# shellcheck disable=SC2046,SC2086
+gcc -std=c11 $flags "$here/main.c" -L"$dir/static" -Wl,-Bstatic $(pkg-config --cflags --libs --static tutti |
+    sed 's/-ltutti/-ltutti -Wl,-Bdynamic/') -o "$dir/pc_static"
+"$dir/pc_static"
+! readelf -d "$dir/pc_static" | grep -q libtutti || { echo "pkg-config --static: linked with the shared library"; exit 1; }
 
 readelf -d "$libdir/libtutti.so" | grep -q 'SONAME.*libtutti\.so\.0\]' || { echo "wrong SONAME"; exit 1; }
 exported=$(nm -D --defined-only "$libdir/libtutti.so" | awk '{print $3}' | grep -vE '^(tutti_|__asan|__odr_asan|__sanitizer)' || true)
