@@ -17,9 +17,10 @@ if [ "${TUTTI_SKIP_PACKAGES:-0}" != 1 ]; then
 fi
 
 echo "== Building into build/"
-cmake -S . -B build -DTUTTI_TESTS="${TUTTI_TESTS:-OFF}" >build.log 2>&1 || { cat build.log >&2; exit 1; }
-cmake --build build -j "$(nproc)" >>build.log 2>&1 || { tail -n 40 build.log >&2; exit 1; }
-mv build.log build/build.log
+mkdir -p build
+log=build/build.log
+cmake -S . -B build -DTUTTI_TESTS="${TUTTI_TESTS:-OFF}" >$log 2>&1 || { cat $log >&2; exit 1; }
+cmake --build build -j "$(nproc)" >>$log 2>&1 || { tail -n 40 $log >&2; exit 1; }
 
 describe_machine
 echo "== OpenCL devices"
