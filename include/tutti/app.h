@@ -77,7 +77,7 @@ typedef struct tutti_app_task {
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task,
                                                     tutti_metrics *out_test);
 /* Prints the message of a failed status on standard error, closes all, and returns the exit code.
- */
+ * What could not be written to standard output is a failure too. */
 TUTTI_API int tutti_app_finish(tutti_app *app, tutti_status status);
 
 #ifdef __cplusplus

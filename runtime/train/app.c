@@ -19,16 +19,16 @@ static tutti_status print_plan(tutti_app *app) {
                    : tutti_fail(TUTTI_IO, "cannot write standard output: %s", strerror(errno));
 }
 
-/* The speed of the whole fit, which only its last event tells. */
-static tutti_status note_speed(void *user, tutti_event event, const tutti_progress *progress,
-                               tutti_trainer *trainer) {
+/* How the fit went, of which only its last event tells. */
+static tutti_status note_end(void *user, tutti_event event, const tutti_progress *progress,
+                             tutti_trainer *trainer) {
     (void)trainer;
     if (event == TUTTI_EVENT_END)
-        *(double *)user = progress->samples_per_s;
+        *(tutti_progress *)user = *progress;
     return TUTTI_OK;
 }
 
-static tutti_status fit(tutti_app *app, const tutti_app_task *task, double *out_speed) {
+static tutti_status fit(tutti_app *app, const tutti_app_task *task, tutti_progress *out_end) {
     tutti_callback callbacks[CALLBACKS_MAX];
     void *users[CALLBACKS_MAX] = {NULL};
     tutti_fit_options options = task->fit;
@@ -41,8 +41,8 @@ static tutti_status fit(tutti_app *app, const tutti_app_task *task, double *out_
     }
     callbacks[options.n_callbacks] = tutti_report_callback;
     users[options.n_callbacks++] = app->report;
-    callbacks[options.n_callbacks] = note_speed;
-    users[options.n_callbacks++] = out_speed;
+    callbacks[options.n_callbacks] = note_end;
+    users[options.n_callbacks++] = out_end;
     options.callbacks = callbacks;
     options.callback_users = users;
     options.epochs = (int32_t)app->epochs;
@@ -58,19 +58,23 @@ static void print_devices(const tutti_app *app) {
     }
 }
 
-static tutti_status print_summary(const tutti_app *app, const tutti_app_task *task, double speed,
-                                  const tutti_metrics *test) {
+static void print_summary(const tutti_app *app, const tutti_app_task *task,
+                          const tutti_progress *end, const tutti_metrics *test) {
     const tutti_kernel_stats kernels = tutti_runtime_kernel_stats(app->runtime);
     const double first = tutti_run_first_step_s(tutti_trainer_run(app->trainer));
     printf("data: %s; samples: %lld training, %lld validation, %lld test\n", task->train->source,
            (long long)task->train->n,
            (long long)(task->fit.validation != NULL ? task->fit.validation->n : 0),
            (long long)task->test->n);
+    if (end->epoch > 0 && end->epoch < end->epochs)
+        printf("epochs: %d of %d, stopped since the %s loss had not improved for %d\n", end->epoch,
+               end->epochs, task->fit.validation != NULL ? "validation" : "training",
+               task->fit.patience);
     printf("test loss: %.4f\n", test->loss);
     if (!isnan(test->accuracy))
         printf("test accuracy: %.2f %%\n", 100 * test->accuracy);
-    if (!isnan(speed))
-        printf("speed: %.0f samples/s\n", speed);
+    if (end->epoch > 0)
+        printf("speed: %.0f samples/s\n", end->samples_per_s);
     printf("devices:\n");
     print_devices(app);
     printf("kernels: %d compiled, %d from Tutti's cache, %d from the driver's cache\n",
@@ -81,9 +85,6 @@ static tutti_status print_summary(const tutti_app *app, const tutti_app_task *ta
         printf("metrics: %s\n", app->metrics);
     if (app->plot != NULL)
         printf("loss curves: %s\n", app->plot);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return tutti_fail(TUTTI_IO, "cannot write standard output: %s", strerror(errno));
-    return TUTTI_OK;
 }
 
 tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task, tutti_metrics *out_test) {
@@ -100,23 +101,25 @@ tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task, tutti_met
     TUTTI_TRY(tutti_trainer_open(app->graph, app->runtime, &options, &app->trainer));
     if (app->explain)
         TUTTI_TRY(print_plan(app));
-    double speed = (double)NAN;
+    tutti_progress end = {0};
     if (app->epochs > 0)
-        TUTTI_TRY(fit(app, task, &speed));
+        TUTTI_TRY(fit(app, task, &end));
     tutti_metrics test;
     TUTTI_TRY(tutti_trainer_evaluate(app->trainer, task->test, &test));
     TUTTI_TRY(tutti_report_end(app->report, app->trainer, &test));
-    TUTTI_TRY(print_summary(app, task, speed, &test));
+    print_summary(app, task, &end, &test);
     if (out_test != NULL)
         *out_test = test;
     return TUTTI_OK;
 }
 
 int tutti_app_finish(tutti_app *app, tutti_status status) {
-    if (status != TUTTI_OK) {
-        fflush(stdout); /* so that the message comes last */
+    /* Now, so that a message comes last. */
+    const bool printed = fflush(stdout) == 0 && !ferror(stdout);
+    if (status == TUTTI_OK && !printed)
+        status = tutti_fail(TUTTI_IO, "cannot write standard output: %s", strerror(errno));
+    if (status != TUTTI_OK)
         fprintf(stderr, "%s: %s\n", app->name, tutti_error_message());
-    }
     tutti_report_close(app->report);
     tutti_trainer_close(app->trainer);
     tutti_graph_free(app->graph);

@@ -90,8 +90,10 @@ static void print_help(const tutti_app *app, const tutti_app_option *options, in
     for (int32_t i = 0; i < count; i++)
         print_option(options + i);
     printf("  %-22s this text\n  %-22s the version\n\n", "--help", "--version");
-    printf("Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no usable device, 5 bad input,\n"
-           "6 device lost, 7 out of memory. Documentation: README.md, docs/profile.md.\n");
+    printf(
+        "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no usable device, 4 a device computes\n"
+        "wrong, 5 bad input, 6 device lost, 7 out of memory.\n"
+        "Documentation: README.md, docs/profile.md.\n");
 }
 
 static tutti_status read_options(tutti_app *app, int argc, char **argv,

@@ -12,6 +12,8 @@ import xml.etree.ElementTree as xml
 
 build, source = sys.argv[1], sys.argv[2]
 DIGITS, BINARY = (os.path.join(build, "bin", name) for name in ("digits", "binary"))
+with open(os.path.join(build, "CMakeCache.txt")) as cache:
+    SANITIZED = re.search(r"^TUTTI_SANITIZE:STRING=.", cache.read(), re.M) is not None
 work = tempfile.TemporaryDirectory()
 failures = 0
 
@@ -79,6 +81,9 @@ def bad_input():
     refused(1, "digits-images.idx3-ubyte.gz: cannot open: No such file", DIGITS, "--data", path("nowhere"))
     refused(1, "No such file", DIGITS, "--metrics", path("no/where.jsonl"))
     refused(1, "No such file", DIGITS, "--plot", path("no/where.svg"))
+    for name in ("same", "./same"):
+        refused(1, "metrics and plot cannot be written to the same file", DIGITS, "--metrics", path("same"), "--plot",
+                path(name))
     os.mkdir(path("damaged"))
     for name in os.listdir(os.path.join(source, "samples", "data")):
         if name.endswith(".gz"):
@@ -159,6 +164,14 @@ def progress():
     check(b"\033[0m" not in text and b"\033[K" in text, "NO_COLOR: %r" % text)
 
 
+def full_disk():
+    for arguments in (("--help",), ("--epochs", "0", "--quiet")):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run((BINARY,) + arguments, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+        check(result.returncode == 1, "%s: exit code %d" % (arguments, result.returncode))
+        check("cannot write standard output: No space left" in result.stderr, "says so: " + result.stderr)
+
+
 def explain():
     result = run(DIGITS, "--explain", "--epochs", "0", "--quiet")
     check(result.returncode == 0, "--explain", result)
@@ -179,31 +192,28 @@ def csv():
     check(end_of(metrics)[0]["test_accuracy"] >= 0.9, "accuracy from CSV: %s" % end_of(metrics)[0])
 
 
-def two_vendors():
-    oclgrind, pocl = "/usr/lib/oclgrind/liboclgrind-rt-icd.so", "/etc/OpenCL/vendors/pocl.icd"
-    if not (os.path.exists(oclgrind) and os.path.exists(pocl)):
-        print("two vendors: oclgrind or PoCL is missing, not tested")
-        return
-    os.mkdir(path("icd"))
-    with open(pocl) as f:
-        path("icd/pocl.icd", f.read())
-    path("icd/oclgrind.icd", oclgrind + "\n")
-    # Fixed shares on a small network (the simulator is slow), measured shares on the digits.
-    for program, profile in ((BINARY, os.path.join(source, "samples", "profiles", "two-vendors.json")), (DIGITS, "all")):
-        ends = []
-        for devices, environment in (("cpu", {}), (profile, {"OCL_ICD_VENDORS": path("icd")})):
-            metrics = path("vendors.jsonl")
-            result = run(program, "--profile", devices, "--epochs", "1", "--quiet", "--metrics", metrics, **environment)
-            check(result.returncode == 0, "%s on %s" % (program, devices), result)
-            ends.append(end_of(metrics)[0])
-        one, two = (end["test_loss"] for end in ends)
-        check(len(ends[1]["devices"]) == 2, "two devices: %s" % ends[1]["devices"])
-        check(abs(one - two) <= 1e-4 * one, "one vendor %.9g, two vendors %.9g" % (one, two))
-        if program == BINARY:
-            check(sorted(round(d["share"], 2) for d in ends[1]["devices"]) == [0.25, 0.75], "shares: %s" % ends[1])
+def second_start():
+    """After one start in empty caches, another compiles nothing and is soon at its first step."""
+    caches = {"TUTTI_CACHE_DIR": path("tutti"), "POCL_CACHE_DIR": path("pocl")}
+    os.mkdir(path("pocl"))
+    starts = []
+    for start in range(6):
+        metrics = path("start.jsonl")
+        result = run(DIGITS, "--profile", "cpu.0", "--epochs", "1", "--quiet", "--metrics", metrics, **caches)
+        check(result.returncode == 0, "start %d" % start, result)
+        kernels = sum(1 for _, _, names in os.walk(path("pocl")) for name in names if name.endswith(".so"))
+        starts.append((end_of(metrics)[0], kernels))
+    check(starts[0][0]["kernels"]["compiled"] > 0, "the first start compiles: %s" % starts[0][0]["kernels"])
+    for end, kernels in starts[1:]:
+        check(end["kernels"]["compiled"] == 0 and kernels == starts[0][1], "a later start compiles: %s, PoCL keeps %d "
+              "kernels and had %d" % (end["kernels"], kernels, starts[0][1]))
+    seconds = sorted(end["first_step_s"] for end, _ in starts[1:])
+    print("first start %.2f s, then %s s to the first step" % (starts[0][0]["first_step_s"], ["%.3f" % s for s in seconds]))
+    # The least of five, since other tests run at the same time.
+    check(seconds[0] < (2 if SANITIZED else 0.3), "later starts take %s s to the first step" % seconds)
 
 
-for test in (usage, bad_input, metrics_and_plot, equal_runs, progress, explain, csv, two_vendors):
+for test in (usage, bad_input, metrics_and_plot, equal_runs, progress, full_disk, explain, csv, second_start):
     begin = time.time()
     test()
     print("%s: %.1f s" % (test.__name__, time.time() - begin), flush=True)
