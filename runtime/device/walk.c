@@ -148,6 +148,15 @@ static void get(reader *r, void *object, size_t size, const size_t *texts, size_
     }
 }
 
+/* What others use as an index. */
+static bool device_is_sane(const tutti_device_info *device, int32_t n_platforms) {
+    const bool one_type = device->type == TUTTI_DEVICE_CPU || device->type == TUTTI_DEVICE_GPU ||
+                          device->type == TUTTI_DEVICE_ACCELERATOR ||
+                          device->type == TUTTI_DEVICE_CUSTOM;
+    return one_type && device->platform >= 0 && device->platform < n_platforms &&
+           device->index >= 0 && device->duplicate_of == -1;
+}
+
 bool tutti_walk_get(tutti_arena *arena, const char *bytes, size_t size_bytes, tutti_walk *out) {
     reader r = {.arena = arena, .at = bytes, .left = size_bytes};
     int32_t counts[2] = {0, 0};
@@ -165,19 +174,21 @@ bool tutti_walk_get(tutti_arena *arena, const char *bytes, size_t size_bytes, tu
     out->devices = tutti_arena_array(arena, (size_t)counts[1] + 1, sizeof *out->devices);
     if (out->platforms == NULL || out->devices == NULL)
         return false;
+    int32_t owned = 0; /* devices of the platforms so far: each has its own */
     for (int32_t i = 0; i < counts[0]; i++) {
         get(&r, &out->platforms[i], sizeof out->platforms[i], platform_texts,
             COUNT(platform_texts));
         const tutti_platform_info *p = &out->platforms[i].info;
-        if (r.failed || p->first_device < 0 || p->n_devices < 0 ||
-            p->first_device > counts[1] - p->n_devices)
+        if (r.failed || p->first_device != owned || p->n_devices < 0 ||
+            p->n_devices > counts[1] - owned)
             return false;
+        owned += p->n_devices;
         out->platforms[i].id = NULL;
     }
     for (int32_t i = 0; i < counts[1]; i++) {
         get(&r, &out->devices[i], sizeof out->devices[i], device_texts, COUNT(device_texts));
-        if (r.failed || out->devices[i].platform < 0 || out->devices[i].platform >= counts[0])
+        if (r.failed || !device_is_sane(&out->devices[i], counts[0]))
             return false;
     }
-    return r.left == 0;
+    return r.left == 0 && owned == counts[1];
 }
