@@ -343,7 +343,8 @@ tutti_status tutti_describe_list(cl_platform_id platform, cl_device_id **out, ui
         cl_uint more = 0;
         cl_int code = clGetDeviceIDs(platform, types[pass], 0, NULL, &more);
         /* Drivers that know no CUSTOM devices may refuse the type. */
-        if (code == CL_DEVICE_NOT_FOUND || (pass == 1 && code != CL_SUCCESS) || more == 0)
+        if (code == CL_DEVICE_NOT_FOUND || (pass == 1 && code != CL_SUCCESS) ||
+            (code == CL_SUCCESS && more == 0))
             continue;
         if (code != CL_SUCCESS) {
             free(devices);

@@ -14,7 +14,12 @@ static tutti_status walk_devices(tutti_arena *arena, tutti_walk *walk, int32_t p
     tutti_walk_platform *p = &walk->platforms[platform];
     cl_device_id *ids;
     uint32_t count;
-    TUTTI_TRY(tutti_describe_list(p->id, &ids, &count));
+    if (tutti_describe_list(p->id, &ids, &count) != TUTTI_OK) {
+        /* Costs this platform, not the others. */
+        p->info.first_device = walk->n_devices;
+        p->info.problem = tutti_arena_strdup(arena, tutti_error_message());
+        return p->info.problem == NULL ? TUTTI_OUT_OF_MEMORY : TUTTI_OK;
+    }
     if (count > MAX_COUNT)
         count = MAX_COUNT;
     const size_t old = (size_t)walk->n_devices;

@@ -21,7 +21,8 @@ typedef struct tutti_walk {
     int32_t n_devices;
 } tutti_walk;
 
-/* Walks platforms, and with devices their devices. No platform at all is no error. */
+/* Walks platforms, and with devices their devices. No platform at all is no error; a platform that
+ * does not list its devices has a problem. */
 TUTTI_MUST_USE tutti_status tutti_walk_here(tutti_arena *arena, bool devices, tutti_walk *out);
 /* The walk as bytes for tutti_walk_get in a process of the same program. */
 void tutti_walk_put(tutti_strbuf *out, const tutti_walk *walk);

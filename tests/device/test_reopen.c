@@ -95,16 +95,20 @@ static void a_bad_driver_stays_out(void **state) {
     write_icd("3-pocl.icd", "", "libpocl.so.2");
     write_icd("4-pocl-again.icd", "", "libpocl.so.2");
     write_icd("5-missing.icd", "", "libtutti-no-such-driver.so");
+    write_icd("0-nolist.icd", build, "fake_icd_c.so");
     const bool two_vendors = access(OCLGRIND, R_OK) == 0;
     if (two_vendors)
         write_icd("6-oclgrind.icd", "", OCLGRIND);
     setenv("OCL_ICD_VENDORS", dir, 1);
     setenv("FAKE_a", "abort", 1);
+    setenv("FAKE_c", "platform=Listless;device=name:toy;nolist", 1);
     setenv("FAKE_b", "platform=Made up;device=name:toy", 1);
     tutti_inventory *inventory;
     assert_int_equal(tutti_discover(NULL, &inventory), TUTTI_OK);
     assert_non_null(strstr(of_icd(inventory, "1-abort.icd")->problem, "crashed"));
     assert_non_null(strstr(of_icd(inventory, "5-missing.icd")->problem, "cannot be loaded"));
+    assert_string_equal(of_icd(inventory, "0-nolist.icd")->name, "Listless");
+    assert_non_null(strstr(of_icd(inventory, "0-nolist.icd")->problem, "clGetDeviceIDs"));
     assert_false(is_loaded("libpocl"));
     const int32_t pocl = of_icd(inventory, "3-pocl.icd")->first_device;
     const int32_t again = of_icd(inventory, "4-pocl-again.icd")->first_device;
@@ -127,6 +131,7 @@ static void a_bad_driver_stays_out(void **state) {
     assert_int_equal(tutti_discover(NULL, &second), TUTTI_OK);
     assert_int_equal(second->n_devices, inventory->n_devices);
     assert_string_not_equal(of_icd(second, "1-abort.icd")->problem, "");
+    assert_non_null(strstr(of_icd(second, "0-nolist.icd")->problem, "clGetDeviceIDs"));
     const int32_t pocl2 = of_icd(second, "3-pocl.icd")->first_device;
     const int32_t again2 = of_icd(second, "4-pocl-again.icd")->first_device;
     assert_string_equal(second->devices[pocl2].name, inventory->devices[pocl].name);

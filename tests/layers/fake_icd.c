@@ -6,6 +6,7 @@
  *   noise                         writes a lot to stdout and stderr first
  *   hate=LIBRARY                  aborts when LIBRARY is loaded in the same process
  *   none                          no platforms
+ *   nolist                        its platform cannot list its devices
  *   platform=NAME                 the platform's name
  *   device=KEY:VALUE,…            one device; keys below in set_key
  */
@@ -43,7 +44,7 @@ static struct _cl_platform_id platform = {&dispatch};
 static struct _cl_device_id devices[MAX_DEVICES];
 static cl_uint n_devices;
 static char platform_name[64] = FAKE_NAME;
-static int ready;
+static int ready, no_list;
 
 static void copy(char *to, size_t size, const char *value) {
     snprintf(to, size, "%s", value);
@@ -131,6 +132,7 @@ static int act(char *word) {
         copy(platform_name, sizeof platform_name, word + 9);
     if (strncmp(word, "device=", 7) == 0)
         add_device(word + 7);
+    no_list |= strcmp(word, "nolist") == 0;
     return strcmp(word, "none") == 0;
 }
 
@@ -174,6 +176,8 @@ static CL_API_ENTRY cl_int CL_API_CALL device_ids(cl_platform_id id, cl_device_t
                                                   cl_uint size, cl_device_id *out, cl_uint *count) {
     (void)id;
     cl_uint found = 0;
+    if (no_list)
+        return CL_INVALID_VALUE;
     for (cl_uint i = 0; i < n_devices; i++) {
         const int custom = devices[i].type == CL_DEVICE_TYPE_CUSTOM;
         if (type == CL_DEVICE_TYPE_ALL ? custom : (devices[i].type & type) == 0)
