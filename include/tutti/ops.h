@@ -88,6 +88,9 @@ TUTTI_API tutti_tensor tutti_binary_accuracy(tutti_graph *g, tutti_tensor logits
  * training; passes x through when evaluating. Random numbers: Philox4x32-10 (Salmon et al. 2011)
  * keyed by (seed, op) and counted by (step, sample in the whole batch, element). */
 TUTTI_API tutti_tensor tutti_dropout(tutti_graph *g, tutti_tensor x, float probability);
+/* `train` when training, `other` when evaluating and predicting; of equal shape. What only one of
+ * them needs is not computed for the other. */
+TUTTI_API tutti_tensor tutti_by_mode(tutti_graph *g, tutti_tensor train, tutti_tensor other);
 
 #ifdef __cplusplus
 }

@@ -34,11 +34,25 @@ tutti_node_info tutti_node_view(const tutti_graph *graph, const tutti_node *node
                              .out_type = types + node->n_in};
 }
 
+/* An output that may share the memory of an input has the same elements. */
+static tutti_status check_alias(const tutti_node_info *node, int32_t input,
+                                const tutti_type *type) {
+    char text[TUTTI_SHAPE_TEXT], text_in[TUTTI_SHAPE_TEXT];
+    const tutti_type *in = input >= 0 && input < node->n_in ? &node->in_type[input] : NULL;
+    if (in != NULL && in->dtype == type->dtype && in->shape.batched == type->shape.batched &&
+        tutti_shape_sample_count(&in->shape) == tutti_shape_sample_count(&type->shape))
+        return TUTTI_OK;
+    return tutti_op_fail(node, TUTTI_SHAPE,
+                         "infer gave the alias %s other elements than its input %s",
+                         tutti_shape_text(&type->shape, text),
+                         in == NULL ? "none" : tutti_shape_text(&in->shape, text_in));
+}
+
 /* An own op may get its shapes wrong: everything later relies on these. */
 static tutti_status check_inferred(const tutti_node_info *node, int32_t output,
                                    const tutti_infer *inferred) {
     const tutti_shape *shape = &inferred->type.shape;
-    char text[TUTTI_SHAPE_TEXT], text_in[TUTTI_SHAPE_TEXT];
+    char text[TUTTI_SHAPE_TEXT];
     if (shape->rank < 0 || shape->rank > TUTTI_MAX_RANK)
         return tutti_op_fail(node, TUTTI_SHAPE, "infer gave output %" PRId32 " rank %" PRId32,
                              output, shape->rank);
@@ -66,14 +80,10 @@ static tutti_status check_inferred(const tutti_node_info *node, int32_t output,
         return tutti_op_fail(node, TUTTI_SHAPE,
                              "infer calls output %" PRId32 " (%s) both batched and a batch sum",
                              output, tutti_shape_text(shape, text));
-    if ((node->op->flags & TUTTI_OP_ALIAS) != 0 &&
-        (node->n_in == 0 || node->in_type[0].shape.batched != shape->batched ||
-         node->in_type[0].dtype != inferred->type.dtype ||
-         tutti_shape_sample_count(&node->in_type[0].shape) != tutti_shape_sample_count(shape)))
-        return tutti_op_fail(
-            node, TUTTI_SHAPE, "infer gave the alias %s other elements than its input %s",
-            tutti_shape_text(shape, text),
-            node->n_in == 0 ? "none" : tutti_shape_text(&node->in_type[0].shape, text_in));
+    if ((node->op->flags & TUTTI_OP_ALIAS) != 0)
+        TUTTI_TRY(check_alias(node, 0, &inferred->type));
+    if ((node->op->flags & TUTTI_OP_TRAIN_ONLY) != 0)
+        TUTTI_TRY(check_alias(node, node->n_in - 1, &inferred->type));
     return TUTTI_OK;
 }
 

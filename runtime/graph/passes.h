@@ -12,7 +12,10 @@ typedef struct tutti_passes {
     /* select */
     bool *selected; /* by node */
     bool *alias;    /* by node: runs nothing */
-    bool *fetched;  /* by tensor */
+    /* By node: the inputs that this mode reads; of an alias the one that it stands for. */
+    const tutti_tensor **in;
+    int32_t *n_in;
+    bool *fetched; /* by tensor */
     tutti_tensor *fetches;
     int32_t n_fetches;
     /* split, then fuse */
@@ -27,10 +30,5 @@ TUTTI_MUST_USE tutti_status tutti_pass_fuse(tutti_passes *passes);
 /* True for a parameter, or a state that a node of the step reads in some mode: every device has it.
  */
 bool tutti_graph_is_shared(const tutti_graph *graph, tutti_tensor tensor);
-
-/* Inputs of a node that this mode reads: an alias reads the first only. */
-static inline int32_t tutti_pass_inputs(const tutti_passes *passes, int32_t node) {
-    return passes->alias[node] ? 1 : passes->graph->nodes[node].n_in;
-}
 
 #endif

@@ -10,7 +10,7 @@
  *                      the loss needs and predictions can do without (see select.c). A graph
  *                      without a loss predicts all its outputs.
  *           Outside TRAIN, outputs that depend on an update are left out, and TRAIN_ONLY nodes are
- *           aliases.
+ *           aliases of their last input.
  *   split   places nodes (EACH device on its share of the batch, or the OWNER once) and inserts
  *           REDUCE and BROADCAST.
  *   fuse    replaces chains of elementwise nodes, equally placed and with no collective between, by
@@ -49,7 +49,7 @@ typedef struct tutti_item {
     tutti_item_kind kind;
     tutti_place place; /* NODE: where it runs. REDUCE: who gets the sum (EACH: all) */
     /* NODE; types owned by the program. An alias node (op flag ALIAS, or TRAIN_ONLY outside TRAIN)
-     * runs nothing: its output shares its input's memory. */
+     * runs nothing: its output shares the memory of its input, the only one that is listed here. */
     tutti_node_info node;
     bool alias;
     /* Belongs to the commit phase: updates, and what only they need and runs on the owner. */

@@ -4,6 +4,16 @@
 #include "base/status.h"
 #include "graph/passes.h"
 
+/* What the node reads in this mode, and whether it runs at all. */
+static void find_inputs(tutti_passes *p, int32_t index) {
+    const tutti_node *node = &p->graph->nodes[index];
+    const bool passes_last =
+        (node->op->flags & TUTTI_OP_TRAIN_ONLY) != 0 && p->mode != TUTTI_TRAIN && node->n_in > 0;
+    p->alias[index] = passes_last || (node->op->flags & TUTTI_OP_ALIAS) != 0;
+    p->in[index] = passes_last ? node->in + node->n_in - 1 : node->in;
+    p->n_in[index] = p->alias[index] ? 1 : node->n_in;
+}
+
 /* Marks the nodes that a tensor needs, and the tensors they read. */
 static void need(tutti_passes *p, const bool *roots, bool *nodes, bool *tensors) {
     const tutti_graph *graph = p->graph;
@@ -13,8 +23,8 @@ static void need(tutti_passes *p, const bool *roots, bool *nodes, bool *tensors)
         const tutti_node *node = &graph->nodes[n];
         for (int32_t i = 0; i < node->n_out; i++)
             nodes[n] |= tensors[node->out[i].id];
-        for (int32_t i = 0; nodes[n] && i < tutti_pass_inputs(p, n); i++)
-            tensors[node->in[i].id] = true;
+        for (int32_t i = 0; nodes[n] && i < p->n_in[n]; i++)
+            tensors[p->in[n][i].id] = true;
     }
 }
 
@@ -26,8 +36,8 @@ static void dependents(const tutti_passes *p, int32_t tensor, bool *tensors) {
     for (int32_t n = 0; n < graph->n_nodes; n++) {
         const tutti_node *node = &graph->nodes[n];
         bool any = false;
-        for (int32_t i = 0; i < tutti_pass_inputs(p, n); i++)
-            any |= tensors[node->in[i].id];
+        for (int32_t i = 0; i < p->n_in[n]; i++)
+            any |= tensors[p->in[n][i].id];
         for (int32_t i = 0; i < node->n_out; i++)
             tensors[node->out[i].id] |= any;
     }
@@ -61,8 +71,8 @@ static bool is_label(tutti_passes *p, int32_t input, sets *s) {
     need(p, s->roots, s->nodes, s->tensors);
     for (int32_t n = 0; n < graph->n_nodes; n++) {
         bool reached = false, param = false;
-        for (int32_t i = 0; s->nodes[n] && i < tutti_pass_inputs(p, n); i++) {
-            const tutti_tensor in = graph->nodes[n].in[i];
+        for (int32_t i = 0; s->nodes[n] && i < p->n_in[n]; i++) {
+            const tutti_tensor in = p->in[n][i];
             reached |= s->of_input[in.id];
             param |= graph->tensors[in.id].kind == TUTTI_TENSOR_PARAM;
         }
@@ -111,6 +121,8 @@ tutti_status tutti_pass_select(tutti_passes *p) {
     const size_t n_tensors = (size_t)graph->n_tensors, n_nodes = (size_t)graph->n_nodes;
     p->selected = tutti_arena_array(p->scratch, n_nodes, sizeof(bool));
     p->alias = tutti_arena_array(p->scratch, n_nodes, sizeof(bool));
+    p->in = tutti_arena_array(p->scratch, n_nodes, sizeof *p->in);
+    p->n_in = tutti_arena_array(p->scratch, n_nodes, sizeof *p->n_in);
     p->fetched = tutti_arena_array(p->scratch, n_tensors, sizeof(bool));
     p->fetches = tutti_arena_array(p->arena, (size_t)graph->n_outputs + 1, sizeof *p->fetches);
     sets s = {.nodes = tutti_arena_array(p->scratch, n_nodes, sizeof(bool)),
@@ -118,15 +130,12 @@ tutti_status tutti_pass_select(tutti_passes *p) {
               .roots = tutti_arena_array(p->scratch, n_tensors, sizeof(bool)),
               .of_loss = tutti_arena_array(p->scratch, n_tensors, sizeof(bool)),
               .of_input = tutti_arena_array(p->scratch, n_tensors, sizeof(bool))};
-    if (p->selected == NULL || p->alias == NULL || p->fetched == NULL || p->fetches == NULL ||
-        s.nodes == NULL || s.tensors == NULL || s.roots == NULL || s.of_loss == NULL ||
-        s.of_input == NULL)
+    if (p->selected == NULL || p->alias == NULL || p->in == NULL || p->n_in == NULL ||
+        p->fetched == NULL || p->fetches == NULL || s.nodes == NULL || s.tensors == NULL ||
+        s.roots == NULL || s.of_loss == NULL || s.of_input == NULL)
         return TUTTI_OUT_OF_MEMORY;
-    for (int32_t n = 0; n < graph->n_nodes; n++) {
-        const uint32_t flags = graph->nodes[n].op->flags;
-        p->alias[n] = (flags & TUTTI_OP_ALIAS) != 0 ||
-                      ((flags & TUTTI_OP_TRAIN_ONLY) != 0 && p->mode != TUTTI_TRAIN);
-    }
+    for (int32_t n = 0; n < graph->n_nodes; n++)
+        find_inputs(p, n);
     choose_fetches(p, &s);
 
     memcpy(s.roots, p->fetched, n_tensors * sizeof(bool));

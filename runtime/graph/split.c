@@ -39,15 +39,16 @@ static int64_t sample_count(const split *s, tutti_tensor tensor) {
 /* True when the node's results are summands of the results for the sum of its inputs. */
 static bool passes_partial(const split *s, int32_t index) {
     const tutti_node *node = &s->p->graph->nodes[index];
-    const int32_t n_in = tutti_pass_inputs(s->p, index);
+    const tutti_tensor *in = s->p->in[index];
+    const int32_t n_in = s->p->n_in[index];
     if (((node->op->flags & TUTTI_OP_LINEAR) == 0 && !s->p->alias[index]) || n_in == 0 ||
         is_update(s, index))
         return false;
     int64_t elements = 0;
     for (int32_t i = 0; i < n_in; i++) {
-        if (s->kind[node->in[i].id] != PARTIAL)
+        if (s->kind[in[i].id] != PARTIAL)
             return false;
-        elements += sample_count(s, node->in[i]);
+        elements += sample_count(s, in[i]);
     }
     /* Summing before is cheaper when the node makes more elements of few. */
     for (int32_t i = 0; i < node->n_out; i++)
@@ -75,11 +76,8 @@ static bool classify(split *s) {
             continue;
         const tutti_node *node = &graph->nodes[n];
         const bool passes = passes_partial(s, n);
-        for (int32_t i = 0; i < tutti_pass_inputs(s->p, n); i++) {
-            if (passes)
-                break;
-            changed |= demand(s, node->in[i]);
-        }
+        for (int32_t i = 0; !passes && i < s->p->n_in[n]; i++)
+            changed |= demand(s, s->p->in[n][i]);
         for (int32_t i = 0; i < node->n_out; i++) {
             const tutti_tensor_record *record = tutti_graph_record(graph, node->out[i]);
             const uint32_t id = node->out[i].id;
@@ -107,7 +105,8 @@ static tutti_status place(split *s) {
         if (!s->p->selected[n])
             continue;
         const tutti_node *node = &graph->nodes[n];
-        const int32_t n_in = tutti_pass_inputs(s->p, n);
+        const tutti_tensor *in = s->p->in[n];
+        const int32_t n_in = s->p->n_in[n];
         bool each = false, wanted = false;
         for (int32_t i = 0; i < node->n_out; i++) {
             const uint32_t id = node->out[i].id;
@@ -115,7 +114,7 @@ static tutti_status place(split *s) {
             wanted |= compute[node->out[i].id];
         }
         for (int32_t i = 0; i < n_in; i++)
-            each |= graph->tensors[node->in[i].id].type.shape.batched;
+            each |= graph->tensors[in[i].id].type.shape.batched;
         if (each && is_update(s, n))
             return tutti_fail(TUTTI_UNSUPPORTED,
                               "%s (node %" PRId32 "): an update runs once per step, it cannot "
@@ -124,9 +123,9 @@ static tutti_status place(split *s) {
         s->each[n] = each;
         s->commit[n] = is_update(s, n) || (!each && !wanted);
         for (int32_t i = 0; i < n_in; i++) {
-            needed[node->in[i].id] |= each;
-            compute[node->in[i].id] |= !s->commit[n];
-            s->each_reader[s->root[node->in[i].id]] |= each;
+            needed[in[i].id] |= each;
+            compute[in[i].id] |= !s->commit[n];
+            s->each_reader[s->root[in[i].id]] |= each;
         }
     }
     /* What reads the result of an update comes after it. */
@@ -137,8 +136,8 @@ static tutti_status place(split *s) {
             continue;
         const tutti_node *node = &graph->nodes[n];
         bool late = is_update(s, n);
-        for (int32_t i = 0; i < tutti_pass_inputs(s->p, n); i++)
-            late |= after[node->in[i].id];
+        for (int32_t i = 0; i < s->p->n_in[n]; i++)
+            late |= after[s->p->in[n][i].id];
         s->commit[n] |= late;
         for (int32_t i = 0; i < node->n_out; i++) {
             after[node->out[i].id] = late;
@@ -158,13 +157,16 @@ static tutti_status emit_node(split *s, int32_t index) {
         tutti_arena_array(s->p->arena, (size_t)(node->n_in + node->n_out) + 1, sizeof *types);
     if (types == NULL)
         return TUTTI_OUT_OF_MEMORY;
+    const tutti_tensor *in = s->p->in[index];
     tutti_item *item = &s->p->items[s->p->n_items++];
     *item = (tutti_item){.kind = TUTTI_ITEM_NODE,
                          .place = s->each[index] ? TUTTI_PLACE_EACH : TUTTI_PLACE_OWNER,
                          .node = tutti_node_view(s->p->graph, node, types),
                          .alias = s->p->alias[index],
                          .commit = s->commit[index]};
-    item->node.n_in = tutti_pass_inputs(s->p, index);
+    item->node.in_type += in - node->in;
+    item->node.in = in;
+    item->node.n_in = s->p->n_in[index];
     return TUTTI_OK;
 }
 
@@ -208,8 +210,8 @@ static tutti_status emit_each(split *s) {
         if (!s->p->selected[n] || !s->each[n])
             continue;
         const tutti_node *node = &graph->nodes[n];
-        for (int32_t i = 0; i < tutti_pass_inputs(s->p, n); i++)
-            if (s->waiting[s->root[node->in[i].id]])
+        for (int32_t i = 0; i < s->p->n_in[n]; i++)
+            if (s->waiting[s->root[s->p->in[n][i].id]])
                 TUTTI_TRY(flush(s, TUTTI_ITEM_REDUCE, TUTTI_PLACE_EACH));
         TUTTI_TRY(emit_node(s, n));
         for (int32_t i = 0; i < node->n_out; i++) {
@@ -226,13 +228,13 @@ static tutti_status emit_each(split *s) {
 
 /* Adds `by` to the pending readers of each root that the node reads, once per root. */
 static void count_reads(split *s, int32_t index, int32_t by) {
-    const tutti_node *node = &s->p->graph->nodes[index];
-    for (int32_t i = 0; i < tutti_pass_inputs(s->p, index); i++) {
+    const tutti_tensor *in = s->p->in[index];
+    for (int32_t i = 0; i < s->p->n_in[index]; i++) {
         bool seen = false;
         for (int32_t k = 0; k < i; k++)
-            seen |= s->root[node->in[k].id] == s->root[node->in[i].id];
+            seen |= s->root[in[k].id] == s->root[in[i].id];
         if (!seen)
-            s->pending[s->root[node->in[i].id]] += by;
+            s->pending[s->root[in[i].id]] += by;
     }
 }
 
@@ -240,11 +242,12 @@ static void count_reads(split *s, int32_t index, int32_t by) {
 static bool is_ready(const split *s, int32_t index, const bool *done) {
     const tutti_graph *graph = s->p->graph;
     const tutti_node *node = &graph->nodes[index];
-    for (int32_t i = 0; i < tutti_pass_inputs(s->p, index); i++) {
-        const int32_t producer = graph->tensors[node->in[i].id].node;
+    const tutti_tensor *in = s->p->in[index];
+    for (int32_t i = 0; i < s->p->n_in[index]; i++) {
+        const int32_t producer = graph->tensors[in[i].id].node;
         if (producer >= 0 && !done[producer])
             return false;
-        if (tutti_op_mutates(node->op, i) && s->pending[s->root[node->in[i].id]] > 1)
+        if (tutti_op_mutates(node->op, i) && s->pending[s->root[in[i].id]] > 1)
             return false;
     }
     return true;

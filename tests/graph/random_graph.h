@@ -73,9 +73,11 @@ static inline tutti_tensor rg_binary(random_graph *r, tutti_tensor a, tutti_tens
     tutti_shape out;
     if (!tutti_shape_broadcast(&sa, &sb, &out))
         return (tutti_tensor){0};
-    switch (rg_below(r, 5)) {
+    switch (rg_below(r, 6)) {
     case 0:
         return tutti_add(g, a, b);
+    case 4:
+        return tutti_shape_equal(&sa, &sb) ? tutti_by_mode(g, a, b) : tutti_add(g, a, b);
     case 1:
         return tutti_sub(g, a, b);
     case 2:

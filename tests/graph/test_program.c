@@ -207,6 +207,74 @@ static void test_updates(void **state) {
     tutti_graph_free(g);
 }
 
+/* by_mode computes what its mode needs and nothing else, through the gradient too; alone, as an
+ * output, and in front of a sum over the batch. */
+static void test_by_mode(void **state) {
+    (void)state;
+    tutti_graph *g = fresh();
+    const tutti_tensor x = batch_input(g, "x", 2);
+    const tutti_tensor running = tutti_graph_state(g, "running", 1, (int64_t[]){2}, zeros);
+    const tutti_tensor w = tutti_graph_param(g, "w", 1, (int64_t[]){2}, zeros);
+    const tutti_tensor mean = tutti_mean(g, tutti_mul(g, x, w), 1, (int32_t[]){0}, false);
+    const tutti_tensor centre = tutti_by_mode(g, mean, running);
+    (void)apply_ema(g, running, mean);
+    const tutti_tensor y = tutti_sub(g, tutti_tanh(g, x), centre);
+    output(g, "y", y);
+    output(g, "centre", centre);
+    set_loss(g, tutti_mean(g, tutti_mul(g, y, y), 0, NULL, false));
+    assert_int_equal(tutti_graph_backward(g), TUTTI_OK);
+    output(g, "grad", tutti_graph_grad(g, w));
+    freeze(g);
+    tutti_arena arena = {0};
+    const tutti_program train = program_of(g, TUTTI_TRAIN, &arena);
+    const tutti_program eval = program_of(g, TUTTI_EVAL, &arena);
+    const tutti_program predict = program_of(g, TUTTI_PREDICT, &arena);
+    assert_true(train.used[mean.id] && train.on_each[running.id]);
+    assert_true(eval.used[centre.id] && predict.used[centre.id]);
+    assert_false(predict.used[mean.id]); /* neither the mean nor what it is made of */
+    for (int32_t k = 0; k < predict.n_items; k++) {
+        assert_int_equal(predict.items[k].kind, TUTTI_ITEM_NODE);
+        for (int32_t i = 0; i < predict.items[k].node.n_in; i++)
+            assert_int_not_equal(predict.items[k].node.in[i].id, w.id);
+    }
+    const int64_t shares[][3] = {{4, 0, 0}, {1, 3, 0}, {1, 1, 2}, {0, 4, 0}};
+    for (size_t s = 0; s < sizeof shares / sizeof *shares; s++) {
+        interp in;
+        float values[8] = {1, 2, 3, 4, 5, 6, 7, 8}, y_values[8], c[2], dw[2];
+        interp_make(&in, g, 3, shares[s], 0, 5);
+        const float *weight = in.memory[0][w.id];
+        for (int32_t round = 0; round < 2; round++) {
+            interp_step(&in, &train, (void *[]){values});
+            interp_fetch(&in, centre, c);
+            interp_fetch(&in, tutti_graph_find(g, "grad"), dw);
+            for (int32_t i = 0; i < 2; i++) {
+                const double expected = (4.0 + i) * (double)weight[i];
+                double mean_y = 0;
+                for (int32_t k = i; k < 8; k += 2)
+                    mean_y += (tanh((double)values[k]) - expected) / 4;
+                assert_true(fabs((double)c[i] - expected) < 1e-5);
+                /* d mean(y^2) / d centre = -2 mean(y) / 2 columns, d centre / dw = mean(x) */
+                assert_true(fabs((double)dw[i] + mean_y * (4.0 + i)) < 1e-4);
+            }
+            interp_step(&in, &eval, (void *[]){values});
+            interp_fetch(&in, centre, c);
+            interp_fetch(&in, tutti_graph_find(g, "y"), y_values);
+            interp_fetch(&in, tutti_graph_find(g, "grad"), dw);
+            for (int32_t i = 0; i < 2; i++) {
+                const double part = round == 0 ? 0.5 : 0.75;
+                const double expected = part * (4.0 + i) * (double)weight[i];
+                assert_true(fabs((double)c[i] - expected) < 1e-5);
+                assert_true(fabs((double)y_values[6 + i] -
+                                 (tanh((double)values[6 + i]) - expected)) < 1e-5);
+                assert_true(dw[i] == 0); /* the state does not depend on w */
+            }
+        }
+        interp_free(&in);
+    }
+    tutti_arena_free(&arena);
+    tutti_graph_free(g);
+}
+
 static void expect_refused(tutti_graph *g, tutti_status status, const char *message) {
     tutti_arena arena = {0};
     tutti_program program;
@@ -431,6 +499,7 @@ int main(void) {
         cmocka_unit_test(test_predict),     cmocka_unit_test(test_updates),
         cmocka_unit_test(test_bad_updates), cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_fusion),      cmocka_unit_test(test_print),
+        cmocka_unit_test(test_by_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,7 +195,9 @@ enum {
     TUTTI_OP_LINEAR = 1 << 2,
     /* The output is the first input under another shape; no kernel runs. lower is NULL. */
     TUTTI_OP_ALIAS = 1 << 3,
-    /* Passes its first input through when the run evaluates (dropout). */
+    /* Outside training the output is the last input, and nothing else of the node is needed there:
+     * dropout passes its only input through. With ALIAS the op chooses between two tensors: the
+     * first input when training, the last otherwise (by_mode). */
     TUTTI_OP_TRAIN_ONLY = 1 << 4,
     /* Changes the inputs named in `mutates`; runs after all their readers, once per step, on the
      * owner device (optimizers). Output 0, when there is one, aliases input 0. */
