@@ -72,7 +72,8 @@ typedef struct tutti_fit_options {
     const tutti_dataset *validation; /* or NULL */
     tutti_lr_schedule schedule;
     /* > 0: stop after that many epochs without a better validation loss (training loss when there
-     * is no validation set). However the epochs end, the parameters return to their best. */
+     * is no validation set). However the epochs end, parameters and running statistics return to their
+     * best. */
     int32_t patience;
     double min_delta; /* improvement that counts */
     const tutti_callback *callbacks;
@@ -114,7 +115,8 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_predict(tutti_trainer *train
 TUTTI_API tutti_run *tutti_trainer_run(tutti_trainer *trainer);
 TUTTI_API tutti_plan *tutti_trainer_plan(tutti_trainer *trainer);
 TUTTI_API tutti_runtime *tutti_trainer_runtime(tutti_trainer *trainer);
-/* Hexadecimal BLAKE2b-256 over all parameters in order: name, extents and little-endian f32 bytes.
+/* Hexadecimal BLAKE2b-256 over all parameters and running statistics (states that nodes of a step
+ * read, not those of the optimizer) in order of creation: name, extents and little-endian f32 bytes.
  */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_digest(tutti_trainer *trainer,
                                                            char out_hex[65]);

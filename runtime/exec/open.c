@@ -174,7 +174,7 @@ static tutti_status allocate(tutti_run *run) {
     for (int32_t i = 0; i < graph->n_scalars; i++)
         run->scalars[i] = graph->scalars[i].initial;
     for (size_t id = 1; id < n_tensors; id++) {
-        if (graph->tensors[id].kind != TUTTI_TENSOR_PARAM)
+        if (!tutti_graph_is_shared(graph, (tutti_tensor){(uint32_t)id}))
             continue;
         run->weight_at[id] = run->weight_count;
         run->weight_count += (size_t)tutti_shape_count(&graph->tensors[id].type.shape, 1);

@@ -69,21 +69,21 @@ static tutti_status check_step(const tutti_run *run, tutti_mode mode, int64_t n,
     return TUTTI_OK;
 }
 
-/* A device that sat out steps gets the parameters of the owner. */
+/* A device that sat out steps gets what every device has from the owner. */
 static tutti_status refresh(tutti_run *run, tutti_run_member *member, int32_t *out_failed) {
     const tutti_graph *graph = run->plan->graph;
-    for (int32_t i = 0; i < tutti_graph_param_count(graph); i++) {
-        const tutti_tensor param = tutti_graph_param_at(graph, i);
-        const tutti_region *region = tutti_member_stored(owner_of(run), param);
-        float *values = run->weights + run->weight_at[param.id];
-        if (region == NULL)
+    for (uint32_t id = 1; id < (uint32_t)graph->n_tensors; id++) {
+        const tutti_tensor tensor = {id};
+        const tutti_region *region = tutti_member_stored(owner_of(run), tensor);
+        if (region == NULL || !tutti_graph_is_shared(graph, tensor))
             continue;
+        float *values = run->weights + run->weight_at[id];
         *out_failed = run->plan->owner;
         TUTTI_TRY(tutti_buffer_read(owner_of(run)->device, owner_of(run)->chunks[region->chunk],
                                     (size_t)region->offset_bytes, values,
                                     (size_t)region->size_bytes));
         *out_failed = member->index;
-        TUTTI_TRY(tutti_member_write(member, param, values));
+        TUTTI_TRY(tutti_member_write(member, tensor, values));
     }
     member->stale = false;
     return TUTTI_OK;

@@ -55,7 +55,7 @@ typedef struct tutti_run_member {
     float *staging, *sums;
     size_t staging_used, sums_used; /* elements */
     const float **part_list;        /* one per device */
-    bool stale;                     /* its parameters are behind the owner's */
+    bool stale;                     /* its weights are behind the owner's */
     bool lost;
     /* Of the current step. */
     tutti_run_values values;
@@ -90,7 +90,9 @@ struct tutti_run {
     float *scalars;
     uint64_t seed, n_committed, total_samples;
     double first_step_s;
-    float *weights;    /* host copy of all parameters, for broadcasts */
+    /* Host copy of what every device has (parameters, and states that nodes of the step read), for
+     * broadcasts. */
+    float *weights;
     size_t *weight_at; /* by tensor id: where in weights, in elements */
     size_t weight_count;
     tutti_step step;

@@ -68,6 +68,10 @@ static inline const tutti_tensor_record *tutti_graph_record(const tutti_graph *g
     return &graph->tensors[tensor.id];
 }
 
+/* True for a parameter, or a state that a node of the step reads in some mode (running statistics):
+ * every device has it, and it belongs to what the graph has learned. */
+bool tutti_graph_is_shared(const tutti_graph *graph, tutti_tensor tensor);
+
 /* Appends a tensor; the invalid one, after tutti_graph_reject, when that fails. name must live in
  * the graph's arena. */
 tutti_tensor tutti_graph_add_tensor(tutti_graph *graph, tutti_tensor_kind kind,

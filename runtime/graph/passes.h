@@ -27,8 +27,4 @@ TUTTI_MUST_USE tutti_status tutti_pass_select(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_split(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_fuse(tutti_passes *passes);
 
-/* True for a parameter, or a state that a node of the step reads in some mode: every device has it.
- */
-bool tutti_graph_is_shared(const tutti_graph *graph, tutti_tensor tensor);
-
 #endif

@@ -55,6 +55,16 @@ tutti_status tutti_adam(tutti_graph *graph, tutti_tensor param, tutti_tensor gra
                         tutti_tensor v, const tutti_adam_attr *attr);
 tutti_status tutti_adamw(tutti_graph *graph, tutti_tensor param, tutti_tensor grad, tutti_tensor m,
                          tutti_tensor v, const tutti_adam_attr *attr);
+typedef struct tutti_running_average_attr {
+    double momentum;
+    /* Elements that the value, a variance over all of them, comes from: it is turned into the
+     * unbiased estimate. {0, 0} for a value that is taken as it is. */
+    tutti_extent count;
+} tutti_running_average_attr;
+
+/* state follows value; they have one shape. */
+tutti_status tutti_running_average(tutti_graph *graph, tutti_tensor state, tutti_tensor value,
+                                   const tutti_running_average_attr *attr);
 /* The double that a decimal literal such as 0.999F meant. */
 double tutti_decimal(float value);
 

@@ -32,7 +32,7 @@ TUTTI_MUST_USE tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mod
                                                const float *x, const void *y, tutti_mean *mean,
                                                float *out_loss);
 
-/* The parameters' values in host memory. */
+/* The values of parameters and running statistics in host memory. */
 typedef struct tutti_weights tutti_weights;
 TUTTI_MUST_USE tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out);
 TUTTI_MUST_USE tutti_status tutti_weights_keep(tutti_weights *weights, tutti_trainer *trainer);

@@ -4,15 +4,23 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "graph/graph.h"
 #include "train/trainer.h"
 
 struct tutti_weights {
-    float *values; /* of all parameters, in order */
+    float *values; /* of all that the graph has learned, in order of creation */
     size_t count;
 };
 
-static size_t param_count(const tutti_graph *graph, int32_t index) {
-    const tutti_shape shape = tutti_graph_tensor_shape(graph, tutti_graph_param_at(graph, index));
+/* The first parameter or running statistic from `id` on; invalid when there is none. */
+static tutti_tensor learned(const tutti_graph *graph, uint32_t id) {
+    while (id < (uint32_t)graph->n_tensors && !tutti_graph_is_shared(graph, (tutti_tensor){id}))
+        id++;
+    return (tutti_tensor){id < (uint32_t)graph->n_tensors ? id : 0};
+}
+
+static size_t count_of(const tutti_graph *graph, tutti_tensor tensor) {
+    const tutti_shape shape = tutti_graph_tensor_shape(graph, tensor);
     return (size_t)tutti_shape_count(&shape, 0);
 }
 
@@ -24,9 +32,11 @@ void tutti_weights_free(tutti_weights *weights) {
 }
 
 tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out) {
+    const tutti_graph *graph = trainer->graph;
     size_t count = 0;
-    for (int32_t i = 0; i < tutti_graph_param_count(trainer->graph); i++)
-        count += param_count(trainer->graph, i);
+    for (tutti_tensor tensor = learned(graph, 1); tensor.id != 0;
+         tensor = learned(graph, tensor.id + 1))
+        count += count_of(graph, tensor);
     tutti_weights *weights = calloc(1, sizeof *weights);
     if (weights != NULL) {
         weights->count = count;
@@ -41,22 +51,24 @@ tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out) {
 }
 
 tutti_status tutti_weights_keep(tutti_weights *weights, tutti_trainer *trainer) {
+    const tutti_graph *graph = trainer->graph;
     float *to = weights->values;
-    for (int32_t i = 0; i < tutti_graph_param_count(trainer->graph); i++) {
-        const size_t count = param_count(trainer->graph, i);
-        TUTTI_TRY(tutti_run_read(trainer->run, tutti_graph_param_at(trainer->graph, i), to,
-                                 count * sizeof(float)));
+    for (tutti_tensor tensor = learned(graph, 1); tensor.id != 0;
+         tensor = learned(graph, tensor.id + 1)) {
+        const size_t count = count_of(graph, tensor);
+        TUTTI_TRY(tutti_run_read(trainer->run, tensor, to, count * sizeof(float)));
         to += count;
     }
     return TUTTI_OK;
 }
 
 tutti_status tutti_weights_restore(const tutti_weights *weights, tutti_trainer *trainer) {
+    const tutti_graph *graph = trainer->graph;
     const float *from = weights->values;
-    for (int32_t i = 0; i < tutti_graph_param_count(trainer->graph); i++) {
-        const size_t count = param_count(trainer->graph, i);
-        TUTTI_TRY(tutti_run_write(trainer->run, tutti_graph_param_at(trainer->graph, i), from,
-                                  count * sizeof(float)));
+    for (tutti_tensor tensor = learned(graph, 1); tensor.id != 0;
+         tensor = learned(graph, tensor.id + 1)) {
+        const size_t count = count_of(graph, tensor);
+        TUTTI_TRY(tutti_run_write(trainer->run, tensor, from, count * sizeof(float)));
         from += count;
     }
     return TUTTI_OK;
@@ -68,6 +80,7 @@ static void add_u64(tutti_hash *hash, uint64_t value) {
 }
 
 tutti_status tutti_trainer_digest(tutti_trainer *trainer, char out_hex[65]) {
+    const tutti_graph *graph = trainer->graph;
     tutti_weights *weights;
     TUTTI_TRY(tutti_weights_make(trainer, &weights));
     const tutti_status status = tutti_weights_keep(weights, trainer);
@@ -84,14 +97,14 @@ tutti_status tutti_trainer_digest(tutti_trainer *trainer, char out_hex[65]) {
     tutti_hash hash;
     tutti_hash_begin(&hash);
     const float *from = weights->values;
-    for (int32_t i = 0; i < tutti_graph_param_count(trainer->graph); i++) {
-        const tutti_tensor param = tutti_graph_param_at(trainer->graph, i);
-        const tutti_shape shape = tutti_graph_tensor_shape(trainer->graph, param);
-        tutti_hash_add_text(&hash, tutti_graph_tensor_name(trainer->graph, param));
+    for (tutti_tensor tensor = learned(graph, 1); tensor.id != 0;
+         tensor = learned(graph, tensor.id + 1)) {
+        const tutti_shape shape = tutti_graph_tensor_shape(graph, tensor);
+        tutti_hash_add_text(&hash, tutti_graph_tensor_name(graph, tensor));
         add_u64(&hash, (uint64_t)shape.rank);
         for (int32_t d = 0; d < shape.rank; d++)
             add_u64(&hash, (uint64_t)shape.dim[d]);
-        const size_t count = param_count(trainer->graph, i);
+        const size_t count = count_of(graph, tensor);
         tutti_hash_add(&hash, from, count * sizeof(float));
         from += count;
     }
