@@ -2,22 +2,12 @@
  * overflows nowhere. The constructor takes the mean. */
 #include <math.h>
 
-#include "base/status.h"
 #include "op/elementwise.h"
 
 tutti_tensor tutti_bce_with_logits(tutti_graph *g, tutti_tensor logits, tutti_tensor targets) {
     const tutti_tensor each = tutti_op_apply1(g, &tutti_op_bce_with_logits,
                                               (tutti_tensor[]){logits, targets}, 2, NULL, 0);
     return tutti_mean(g, each, 0, NULL, false);
-}
-
-static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
-    char a[TUTTI_SHAPE_TEXT], b[TUTTI_SHAPE_TEXT];
-    if (!tutti_shape_equal(&node->in_type[0].shape, &node->in_type[1].shape))
-        return tutti_op_fail(node, TUTTI_SHAPE, "logits are %s, targets are %s",
-                             tutti_shape_text(&node->in_type[0].shape, a),
-                             tutti_shape_text(&node->in_type[1].shape, b));
-    return tutti_elementwise_infer(node, out);
 }
 
 static tutti_status expr(const tutti_node_info *node, const char *const *in, char *text,
@@ -75,7 +65,7 @@ const tutti_op tutti_op_bce_with_logits = {
     .n_in_max = 2,
     .n_out = 1,
     .flags = TUTTI_OP_ELEMENTWISE,
-    .infer = infer,
+    .infer = tutti_elementwise_infer_targets,
     .cost = tutti_elementwise_cost_special,
     .grad = grad,
     .ref = ref,
