@@ -37,6 +37,7 @@ typedef struct tuning {
     tutti_tune_result *result;
     float tolerance;
     bool refuted[8]; /* wrong, does not compile, does not run */
+    bool no_memory;  /* what came of it may differ next time: not remembered */
     double begin_s;  /* of measuring, moved on by time that is not to count */
     double verify_s; /* the last first run, compiling included */
     double first_s;  /* of the first candidate that was right */
@@ -169,6 +170,7 @@ static tutti_status refute(tuning *t, int32_t c, tutti_status status, const char
     if (status == TUTTI_DEVICE_LOST || status == TUTTI_INTERNAL)
         return status;
     t->refuted[c] = true;
+    t->no_memory |= status == TUTTI_OUT_OF_MEMORY;
     tutti_log_write(TUTTI_LOG_DEBUG, "%s on %s: candidate %s %s: %s", t->request->node->op->name,
                     t->device->info.id, t->request->candidates[c].name, what,
                     tutti_error_message());
@@ -350,14 +352,17 @@ static tutti_status measure_all(tuning *t) {
     int64_t n = samples_within(t, interpreter ? INTERPRETER_FLOPS : REFERENCE_FLOPS);
     if (n == 0 && interpreter)
         return skip_all(t);
-    TUTTI_TRY(build(t));
-    tutti_trial *small, *full;
+    tutti_trial *small;
     n = n == 0 ? 1 : n;
     tutti_status status = tutti_trial_make(t->kernels, request->node, n, true, &small);
-    if (status == TUTTI_OUT_OF_MEMORY)
+    t->no_memory = status == TUTTI_OUT_OF_MEMORY;
+    if (t->no_memory)
         return skip_all(t);
     TUTTI_TRY(status);
-    status = make_full(t, small, n, &full);
+    tutti_trial *full = small;
+    status = build(t);
+    if (status == TUTTI_OK)
+        status = make_full(t, small, n, &full);
     t->begin_s = tutti_clock_s();
     if (status == TUTTI_OK)
         status = try_all(t, small, full);
@@ -409,7 +414,7 @@ tutti_status tutti_tune(tutti_kernels *kernels, const tutti_tune_request *reques
         return TUTTI_OK;
     TUTTI_TRY(measure_all(&t));
     choose(&t);
-    if (keyed)
+    if (keyed && !t.no_memory)
         remember(&t, key);
     return TUTTI_OK;
 }

@@ -235,6 +235,30 @@ static void interpreters_measure_little(void **state) {
     device = plain;
 }
 
+static void lack_of_memory_is_not_remembered(void **state) {
+    (void)state;
+    world w;
+    make_world(&w, &double_op, 72);
+    add_candidate(&w, "right", right_source, 16);
+    add_candidate(&w, "slow", slow_source, 16);
+    const uint64_t plenty = device.info.max_alloc_bytes;
+    device.info.max_alloc_bytes = 16;
+    tutti_kernels *kernels = make_kernels(NULL);
+    tutti_tune_result result;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 0);
+    assert_string_equal(result.note[0], "not measured");
+    assert_int_equal(tutti_kernels_stats(kernels).programs, 0);
+    device.info.max_alloc_bytes = plenty;
+    for (int i = 0; i < 2; i++) {
+        OK(tutti_tune(kernels, &w.request, &result));
+        assert_true(result.from_disk == (i == 1));
+        assert_int_equal(result.winner, 0);
+        assert_true(result.time_s[1] > result.time_s[0]);
+    }
+    tutti_kernels_free(kernels);
+}
+
 /* On PoCL a routine takes seconds to build: not for microseconds. */
 static void routines_must_be_worth_their_build(void **state) {
     (void)state;
@@ -282,6 +306,7 @@ int main(void) {
         cmocka_unit_test(inputs_that_change_are_fresh),
         cmocka_unit_test(no_cache_remembers_nothing),
         cmocka_unit_test(interpreters_measure_little),
+        cmocka_unit_test(lack_of_memory_is_not_remembered),
         cmocka_unit_test(routines_must_be_worth_their_build),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
