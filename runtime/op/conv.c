@@ -1,0 +1,281 @@
+#include "op/conv.h"
+
+#include <inttypes.h>
+
+#include "base/status.h"
+
+/* Packed rows should stay in a core's second-level cache. */
+#define STRIP_BYTES (256 * 1024)
+#define OPTION_MAX  65535
+
+tutti_conv_attr tutti_conv_attr_of(const tutti_conv2d_options *options) {
+    tutti_conv_attr attr = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
+    if (options == NULL)
+        return attr;
+    for (int d = 0; d < 2; d++) {
+        attr.stride[d] = options->stride[d] == 0 ? 1 : options->stride[d];
+        attr.dilation[d] = options->dilation[d] == 0 ? 1 : options->dilation[d];
+        attr.padding[d] = options->padding[d];
+        attr.extra[d] = options->output_padding[d];
+    }
+    attr.groups = options->groups == 0 ? 1 : options->groups;
+    return attr;
+}
+
+static tutti_status check_option(const tutti_node_info *node, const char *name,
+                                 const int64_t value[2], int64_t lowest) {
+    for (int d = 0; d < 2; d++)
+        if (value[d] < lowest || value[d] > OPTION_MAX)
+            return tutti_op_fail(node, TUTTI_SHAPE,
+                                 "%s is %" PRId64 "x%" PRId64 ", expected %" PRId64 " to %d", name,
+                                 value[0], value[1], lowest, OPTION_MAX);
+    return TUTTI_OK;
+}
+
+tutti_status tutti_conv_check(const tutti_node_info *node, const char *const *names) {
+    const tutti_conv_attr *attr = node->attr;
+    char text[TUTTI_SHAPE_TEXT];
+    for (int32_t i = 0; i < node->n_in; i++) {
+        const tutti_type *type = &node->in_type[i];
+        const int32_t rank = i == 2 ? 1 : 4;
+        if (type->dtype != TUTTI_F32)
+            return tutti_op_fail(node, TUTTI_SHAPE, "%s is %s, expected f32", names[i],
+                                 tutti_dtype_name(type->dtype));
+        if (type->shape.rank != rank)
+            return tutti_op_fail(node, TUTTI_SHAPE, "%s is %s, expected %" PRId32 " axes", names[i],
+                                 tutti_shape_text(&type->shape, text), rank);
+    }
+    TUTTI_TRY(check_option(node, "stride", attr->stride, 1));
+    TUTTI_TRY(check_option(node, "padding", attr->padding, 0));
+    TUTTI_TRY(check_option(node, "dilation", attr->dilation, 1));
+    if (attr->groups < 1)
+        return tutti_op_fail(node, TUTTI_SHAPE, "groups is %" PRId64 ", expected at least 1",
+                             attr->groups);
+    return TUTTI_OK;
+}
+
+tutti_status tutti_conv_check_bias(const tutti_node_info *node, int64_t channels) {
+    char text[TUTTI_SHAPE_TEXT];
+    if (node->n_in == 3 &&
+        (node->in_type[2].shape.batched || node->in_type[2].shape.dim[0] != channels))
+        return tutti_op_fail(node, TUTTI_SHAPE, "bias is %s, expected %" PRId64,
+                             tutti_shape_text(&node->in_type[2].shape, text), channels);
+    return TUTTI_OK;
+}
+
+int64_t tutti_conv_extent(const tutti_conv_attr *attr, int d, int64_t size, int64_t taps) {
+    const int64_t room = size + 2 * attr->padding[d] - attr->dilation[d] * (taps - 1) - 1;
+    return room < 0 ? 0 : room / attr->stride[d] + 1;
+}
+
+tutti_tensor tutti_conv2d_data_grad(tutti_graph *graph, const tutti_conv *p, tutti_tensor dy,
+                                    tutti_tensor weight) {
+    const tutti_conv_attr *a = p->attr;
+    const int64_t h = p->h + 2 * a->padding[0] - a->dilation[0] * (p->r - 1) - 1;
+    const int64_t w = p->w + 2 * a->padding[1] - a->dilation[1] * (p->s - 1) - 1;
+    const tutti_conv_attr attr = tutti_conv_attr_with(a, h % a->stride[0], w % a->stride[1]);
+    return tutti_conv_transpose2d_node(graph, dy, weight, (tutti_tensor){0}, &attr);
+}
+
+tutti_cost tutti_conv_cost(const tutti_node_info *node, const tutti_conv *p, int64_t n) {
+    const double images = (double)tutti_extent_value(p->images, n);
+    /* The grid of the convolution whose y is the smaller tensor, for all three ops. */
+    const double small =
+        p->oh * p->ow < p->h * p->w ? (double)(p->oh * p->ow) : (double)(p->h * p->w);
+    tutti_cost cost = {.flops = 2 * images * small * (double)(p->groups * p->k) *
+                                (double)(p->c * p->r * p->s)};
+    for (int32_t i = 0; i < node->n_in; i++)
+        cost.bytes += 4 * (double)tutti_shape_count(&node->in_type[i].shape, n);
+    cost.bytes += 4 * (double)tutti_shape_count(&node->out_type[0].shape, n);
+    return cost;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static int64_t floor_div(int64_t a, int64_t b) {
+    return a >= 0 ? a / b : -ceil_div(-a, b);
+}
+
+tutti_conv_strip tutti_conv_strip_of(const tutti_conv *p, bool transposed, int64_t rows) {
+    const tutti_conv_attr *a = p->attr;
+    const int64_t taps[2] = {p->r, p->s};
+    int64_t reach[2];
+    for (int d = 0; d < 2; d++)
+        reach[d] = transposed
+                       ? (a->stride[d] - 1 + a->padding[d]) / a->stride[d] -
+                             floor_div(a->padding[d] - (taps[d] - 1) * a->dilation[d], a->stride[d])
+                       : (taps[d] - 1) * a->dilation[d] / a->stride[d];
+    const int64_t columns = transposed ? ceil_div(p->ow, a->stride[1]) : p->ow;
+    tutti_conv_strip strip = {.phases = 1, .pitch = columns + reach[1], .reach_w = reach[1]};
+    for (int d = 0; d < 2; d++)
+        if (!transposed && taps[d] > 1)
+            strip.phases *= a->stride[d];
+    strip.plane = (rows + reach[0]) * strip.pitch;
+    strip.rowwise = rows * ceil_div(columns, 16) <= ceil_div(rows * strip.pitch, 16);
+    return strip;
+}
+
+void tutti_conv_sizes(tutti_lowering *out, tutti_launch *launch, const tutti_conv *p) {
+    const tutti_conv_attr *a = p->attr;
+    const int64_t sizes[] = {p->groups,     p->c,           p->k,          p->h,
+                             p->w,          p->oh,          p->ow,         p->r,
+                             p->s,          a->stride[0],   a->stride[1],  a->padding[0],
+                             a->padding[1], a->dilation[0], a->dilation[1]};
+    tutti_launch_i32(out, launch, p->images);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
+}
+
+static void add_bias(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch) {
+    /* Without one, the kernels get a pointer that they do not read. */
+    tutti_launch_tensor(out, launch, node->in[node->n_in == 3 ? 2 : 1]);
+}
+
+static tutti_extent times(tutti_extent a, int64_t factor) {
+    return (tutti_extent){a.base * factor, a.per_sample * factor};
+}
+
+static double typical(tutti_extent e) {
+    return (double)tutti_extent_value(e, TUTTI_CONV_TYPICAL_BATCH);
+}
+
+static void lower_plain(const tutti_node_info *node, tutti_lowering *out, const tutti_conv *p,
+                        const char *file) {
+    tutti_launch *launch = tutti_candidate_launch(out, tutti_lowering_candidate(out, "plain"), file,
+                                                  "conv_plain", "%s", "");
+    const tutti_extent count = tutti_extent_count(&node->out_type[0].shape);
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    add_bias(node, out, launch);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_conv_sizes(out, launch, p);
+    tutti_launch_i32(out, launch, tutti_extent_const(node->n_in == 3));
+    tutti_launch_i32(out, launch, count);
+    tutti_launch_range(launch, count, 1, 64);
+}
+
+void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
+                          tutti_lowering *out, const tutti_conv *p, const char *file,
+                          tutti_extent columns, tutti_extent inner) {
+    /* A tile pays unless most of it lies outside; a long sum needs its parts computed side by side
+     * in any case. */
+    const bool is_long = typical(inner) >= 4096;
+    const bool fills = p->k >= 8 && typical(columns) * (double)p->k * typical(inner) >= 8192;
+    if (device->max_work_group < 256 || device->local_memory_bytes < 12 * 1024 ||
+        !(is_long || fills)) {
+        lower_plain(node, out, p, file);
+        return;
+    }
+    const double tiles = (double)(ceil_div(p->k, 64) * p->groups) * (typical(columns) / 64 + 1);
+    int64_t splits = 1;
+    if (inner.per_sample != 0 || is_long)
+        while (splits < 64 && tiles * (double)splits < 4 * (double)device->compute_units &&
+               typical(inner) / (double)splits >= 512)
+            splits *= 2;
+    if (columns.per_sample != 0)
+        splits = 1; /* enough tiles, and the parts would need memory of the batch's size */
+
+    tutti_candidate *candidate = tutti_lowering_candidate(out, "gemm64");
+    tutti_launch *launch = tutti_candidate_launch(out, candidate, file, "conv_gemm", "%s", "");
+    const tutti_extent count = tutti_extent_count(&node->out_type[0].shape);
+    uint32_t scratch = 0;
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    add_bias(node, out, launch);
+    if (splits > 1) {
+        scratch = tutti_candidate_scratch(out, candidate, times(count, 4 * splits));
+        tutti_launch_scratch(out, launch, scratch);
+    } else {
+        tutti_launch_tensor(out, launch, node->out[0]);
+    }
+    tutti_conv_sizes(out, launch, p);
+    tutti_launch_i32(out, launch, tutti_extent_const(node->n_in == 3));
+    tutti_launch_i32(out, launch, tutti_extent_const(splits));
+    tutti_launch_range(launch, columns, 4, 16);
+    tutti_launch_range(launch, tutti_extent_const(p->k), 4, 16);
+    tutti_launch_range(launch, tutti_extent_const(p->groups * splits), 1, 1);
+    if (splits == 1)
+        return;
+    launch = tutti_candidate_launch(out, candidate, file, "conv_join", "%s", "");
+    tutti_launch_scratch(out, launch, scratch);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_launch_i32(out, launch, count);
+    tutti_launch_i32(out, launch, tutti_extent_const(splits));
+    tutti_launch_range(launch, count, 1, 64);
+}
+
+/* Channels and vectors of a register tile. */
+static void choose_tile(const tutti_device_info *device, const tutti_conv *p, int *kt, int *pv) {
+    const bool wide = device->width_float >= 16;
+    *kt = p->k == 1 ? 1 : !wide || p->k <= 4 ? 4 : 8;
+    *pv = *kt == 1 ? 4 : wide ? 16 / *kt : 1;
+}
+
+/* False when not even one row fits local memory. */
+static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
+                      tutti_lowering *out, const tutti_conv *p, const char *file, bool transposed) {
+    int kt, pv;
+    choose_tile(device, p, &kt, &pv);
+    const tutti_conv_attr *a = p->attr;
+    const int64_t out_rows = transposed ? ceil_div(p->oh, a->stride[0]) : p->oh;
+    const int64_t taps_bytes = 8 * p->r * p->s;
+    const int64_t room = (int64_t)device->local_memory_bytes - taps_bytes - 256;
+    int64_t rows = out_rows, bytes;
+    for (;; rows = (rows + 1) / 2) {
+        const tutti_conv_strip s = tutti_conv_strip_of(p, transposed, rows);
+        bytes = 4 * (p->c * s.phases * s.plane + 16 * pv + 16 + s.reach_w);
+        const double items = typical(p->images) * (double)(p->groups * ceil_div(out_rows, rows));
+        if (rows == 1 || (bytes <= STRIP_BYTES && bytes <= room &&
+                          (rows <= 4 || items >= 4 * (double)device->compute_units)))
+            break;
+    }
+    if (bytes > room)
+        return false;
+
+    tutti_candidate *candidate = tutti_lowering_candidate(out, "cpu");
+    const int64_t taps = p->r * p->s, count = p->groups * ceil_div(p->k, kt) * kt * p->c * taps;
+    const uint32_t packed = tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * count));
+    tutti_launch *launch =
+        tutti_candidate_launch(out, candidate, file, "conv_weights", "-DKT=%d -DPV=%d", kt, pv);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_launch_scratch(out, launch, packed);
+    const int64_t sizes[] = {count,
+                             p->c,
+                             p->k,
+                             taps,
+                             p->k * p->c * taps,
+                             transposed ? taps : p->c * taps,
+                             transposed ? p->k * taps : taps};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
+    tutti_launch_range(launch, tutti_extent_const(count), 1, 64);
+
+    launch = tutti_candidate_launch(out, candidate, file, "conv_cpu", "-DKT=%d -DPV=%d", kt, pv);
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_scratch(out, launch, packed);
+    add_bias(node, out, launch);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_launch_local(out, launch, (size_t)bytes);
+    tutti_launch_local(out, launch, (size_t)taps_bytes);
+    tutti_conv_sizes(out, launch, p);
+    tutti_launch_i32(out, launch, tutti_extent_const(node->n_in == 3));
+    tutti_launch_i32(out, launch, tutti_extent_const(rows));
+    tutti_launch_i32(out, launch,
+                     tutti_extent_const(tutti_conv_strip_of(p, transposed, rows).rowwise));
+    tutti_launch_range(launch, tutti_extent_const(out_rows), rows, 1);
+    tutti_launch_range(launch, times(p->images, p->groups), 1, 1);
+    return true;
+}
+
+tutti_status tutti_conv_lower(const tutti_node_info *node, const tutti_device_info *device,
+                              tutti_lowering *out, const tutti_conv *p, bool transposed) {
+    const char *file = transposed ? "conv_transpose2d.cl" : "conv2d.cl";
+    /* One candidate each: measuring would run the double-precision reference of a whole batch. */
+    if ((device->type & TUTTI_DEVICE_CPU) == 0 ||
+        !lower_cpu(node, device, out, p, file, transposed))
+        tutti_conv_lower_gpu(node, device, out, p, file, times(p->images, p->oh * p->ow),
+                             tutti_extent_const(p->c * p->r * p->s));
+    return tutti_lowering_status(out);
+}
