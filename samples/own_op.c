@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tutti/ext/op.h"
 #include "tutti/tutti.h"
@@ -100,8 +101,12 @@ static const tutti_op softsign = {.name = "softsign",
 enum { N = 64, FEATURES = 3, STEPS = 300 };
 
 int main(int argc, char **argv) {
-    /* Kernels are looked up here first, then in the library. A profile's kernel_path does the same.
-     */
+    if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
+        const bool asked = strcmp(argv[1], "--help") == 0;
+        fprintf(asked ? stdout : stderr, "Usage: own_op [FILE|EXPR]   devices, as in --profile\n");
+        return asked ? 0 : 2;
+    }
+    /* Kernels are looked up here, then in the library. A profile's kernel_path does the same. */
     setenv("TUTTI_KERNEL_PATH", TUTTI_SAMPLE_DATA "/..", 0);
 
     tutti_graph *graph;

@@ -116,6 +116,9 @@ TUTTI_API tutti_shape tutti_graph_tensor_shape(const tutti_graph *graph, tutti_t
 /* Parameters, in order of creation. */
 TUTTI_API int32_t tutti_graph_param_count(const tutti_graph *graph);
 TUTTI_API tutti_tensor tutti_graph_param_at(const tutti_graph *graph, int32_t index);
+/* What training leaves behind, parameters and running statistics, in order of creation: the first
+ * one behind `previous` (invalid: the first of all); invalid when there is none. */
+TUTTI_API tutti_tensor tutti_graph_next_learned(const tutti_graph *graph, tutti_tensor previous);
 
 #ifdef __cplusplus
 }

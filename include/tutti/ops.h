@@ -32,6 +32,39 @@ TUTTI_API tutti_tensor tutti_add_scalar(tutti_graph *g, tutti_tensor x, float va
 TUTTI_API tutti_tensor tutti_scale(tutti_graph *g, tutti_tensor x, float value);
 TUTTI_API tutti_tensor tutti_pow_scalar(tutti_graph *g, tutti_tensor x, float value);
 TUTTI_API tutti_tensor tutti_neg(tutti_graph *g, tutti_tensor x);
+/* 1 / x, |x|, the sign (-1, 0, 1), the largest whole number not above x, the nearest whole number
+ * (halves to the even one). The gradients of the last three are 0. */
+TUTTI_API tutti_tensor tutti_reciprocal(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_abs(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_sign(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_floor(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_round(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_sin(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_cos(tutti_graph *g, tutti_tensor x);
+
+/* x within [low, high]; a bound may be infinite. The gradient passes where x is within. */
+TUTTI_API tutti_tensor tutti_clamp(tutti_graph *g, tutti_tensor x, float low, float high);
+/* The larger and the smaller of a and b; NaN when one is. Where they are equal, each gets half of
+ * the gradient. */
+TUTTI_API tutti_tensor tutti_maximum(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_minimum(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+/* 1 where a and b compare so, else 0; without gradient. A NaN is only not_equal to anything. */
+TUTTI_API tutti_tensor tutti_equal(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_not_equal(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_less(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_less_equal(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_greater(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+TUTTI_API tutti_tensor tutti_greater_equal(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+/* a where condition (f32 or i32) is not 0, else b. What is not taken does not matter, not even a
+ * NaN, for the result nor for the gradient. */
+TUTTI_API tutti_tensor tutti_where(tutti_graph *g, tutti_tensor condition, tutti_tensor a,
+                                   tutti_tensor b);
+
+/* x as the other element type. To i32, the fraction is cut off; NaN and what no i32 holds becomes
+ * INT32_MIN, which is an index of nothing. Without gradient. */
+TUTTI_API tutti_tensor tutti_cast(tutti_graph *g, tutti_tensor x, tutti_dtype dtype);
+/* x, through which no gradient passes. */
+TUTTI_API tutti_tensor tutti_detach(tutti_graph *g, tutti_tensor x);
 
 TUTTI_API tutti_tensor tutti_relu(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sigmoid(tutti_graph *g, tutti_tensor x);
@@ -43,15 +76,17 @@ TUTTI_API tutti_tensor tutti_exp(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_log(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sqrt(tutti_graph *g, tutti_tensor x);
 
-/* Sum, mean and maximum over the axes (negative counts from the end; n_axes 0 means all axes).
- * keep_dims leaves extents of 1. Axis 0 of a batched tensor is the batch: the result then covers
- * the WHOLE batch over all devices; the maximum over the batch is refused. The gradient of the
- * maximum goes to all elements that attain it, in equal parts. */
+/* Sum, mean, maximum and minimum over the axes (negative counts from the end; n_axes 0 means all
+ * axes). keep_dims leaves extents of 1. Axis 0 of a batched tensor is the batch: the result then
+ * covers the WHOLE batch over all devices; the maximum and minimum over the batch are refused. Their
+ * gradient goes to all elements that attain them, in equal parts. */
 TUTTI_API tutti_tensor tutti_sum(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                  const int32_t *axes, bool keep_dims);
 TUTTI_API tutti_tensor tutti_mean(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                   const int32_t *axes, bool keep_dims);
 TUTTI_API tutti_tensor tutti_max(tutti_graph *g, tutti_tensor x, int32_t n_axes,
+                                 const int32_t *axes, bool keep_dims);
+TUTTI_API tutti_tensor tutti_min(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                  const int32_t *axes, bool keep_dims);
 
 /* The same elements under another shape. dims may start with TUTTI_BATCH for a batched x, and one
@@ -63,8 +98,11 @@ TUTTI_API tutti_tensor tutti_reshape(tutti_graph *g, tutti_tensor x, int32_t ran
 /* Permutes the axes: result axis i is axis perm[i] of x. The batch axis must stay first. */
 TUTTI_API tutti_tensor tutti_permute(tutti_graph *g, tutti_tensor x, int32_t rank,
                                      const int32_t *perm);
-/* x expanded to the shape of like, by the broadcasting rule. */
+/* x expanded by the broadcasting rule: to the shape of like, or to dims, which may start with
+ * TUTTI_BATCH; an extent of 0 stands for x's own. */
 TUTTI_API tutti_tensor tutti_broadcast_like(tutti_graph *g, tutti_tensor x, tutti_tensor like);
+TUTTI_API tutti_tensor tutti_expand(tutti_graph *g, tutti_tensor x, int32_t rank,
+                                    const int64_t *dims);
 
 /* Softmax over the last axis. */
 TUTTI_API tutti_tensor tutti_softmax(tutti_graph *g, tutti_tensor x);

@@ -333,6 +333,13 @@ tutti_tensor tutti_graph_param_at(const tutti_graph *graph, int32_t index) {
     return (tutti_tensor){0};
 }
 
+tutti_tensor tutti_graph_next_learned(const tutti_graph *graph, tutti_tensor previous) {
+    for (uint32_t id = previous.id + 1; id < (uint32_t)graph->n_tensors; id++)
+        if (tutti_graph_is_shared(graph, (tutti_tensor){id}))
+            return (tutti_tensor){id};
+    return (tutti_tensor){0};
+}
+
 uint32_t tutti_graph_random_stream(tutti_graph *graph) {
     return graph->n_random++;
 }

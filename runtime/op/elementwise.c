@@ -87,7 +87,9 @@ void tutti_elementwise_ref(const tutti_ref_call *call, tutti_ref_fn fn) {
         }
         double x[TUTTI_EXAMPLE_IN];
         for (int32_t i = 0; i < node->n_in; i++)
-            x[i] = (double)((const float *)call->in[i])[offset[i]];
+            x[i] = node->in_type[i].dtype == TUTTI_I32
+                       ? (double)((const int32_t *)call->in[i])[offset[i]]
+                       : (double)((const float *)call->in[i])[offset[i]];
         out[e] = (float)fn(call, x, e);
     }
 }

@@ -1,8 +1,8 @@
 /* 1 where a equals b, else 0 */
 #include "op/elementwise.h"
 
-tutti_tensor tutti_equal(tutti_graph *graph, tutti_tensor a, tutti_tensor b) {
-    return tutti_op_apply1(graph, &tutti_op_equal, (tutti_tensor[]){a, b}, 2, NULL, 0);
+tutti_tensor tutti_equal(tutti_graph *g, tutti_tensor a, tutti_tensor b) {
+    return tutti_op_apply1(g, &tutti_op_equal, (tutti_tensor[]){a, b}, 2, NULL, 0);
 }
 
 static tutti_status expr(const tutti_node_info *node, const char *const *in, char *text,
@@ -26,10 +26,17 @@ static const tutti_op_example examples[] = {
     {.label = "same",
      .n_in = 2,
      .in = {{.rank = 2, .dim = {TUTTI_BATCH, 5}, .lo = 1, .hi = 1}, {.rank = 0, .lo = 1, .hi = 1}}},
-    {.label = "shapes",
+    {.label = "row",
      .n_in = 2,
-     .in = {{.rank = 1, .dim = {4}}, {.rank = 1, .dim = {3}}},
-     .refused = "equal: "},
+     .in = {{.rank = 3, .dim = {TUTTI_BATCH, 3, 7}}, {.rank = 1, .dim = {7}}}},
+    {.label = "no fit",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {TUTTI_BATCH, 4}}, {.rank = 1, .dim = {3}}},
+     .refused = "equal: Nx4 and 3 do not broadcast"},
+    {.label = "labels",
+     .n_in = 2,
+     .in = {{.rank = 1, .dim = {4}}, {.dtype = TUTTI_I32, .rank = 1, .dim = {4}, .hi = 3}},
+     .refused = "equal: input 1 is i32, expected f32"},
 };
 
 const tutti_op tutti_op_equal = {

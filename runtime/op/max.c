@@ -1,4 +1,4 @@
-/* Maximum over axes. Its gradient goes to all elements that attain the maximum, in equal parts. */
+/* Maximum over axes. */
 #include <math.h>
 
 #include "op/reduce.h"
@@ -6,34 +6,6 @@
 tutti_tensor tutti_max(tutti_graph *g, tutti_tensor x, int32_t n_axes, const int32_t *axes,
                        bool keep_dims) {
     return tutti_reduce(g, &tutti_op_max, x, n_axes, axes, keep_dims);
-}
-
-static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
-    const tutti_reduce_attr *attr = node->attr;
-    const tutti_shape *shape = &node->in_type[0].shape;
-    if (tutti_reduce_batch(shape, attr->axes)) {
-        char text[TUTTI_SHAPE_TEXT];
-        return tutti_op_fail(node, TUTTI_UNSUPPORTED,
-                             "x is %s: the maximum over the batch would need all devices' samples",
-                             tutti_shape_text(shape, text));
-    }
-    return tutti_reduce_infer(node, out);
-}
-
-static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
-                         const bool *want, tutti_tensor *din) {
-    if (!want[0])
-        return TUTTI_OK;
-    const tutti_reduce_attr *attr = node->attr;
-    const tutti_shape kept = tutti_reduce_shape(&node->in_type[0].shape, attr->axes, true);
-    const tutti_tensor y = tutti_reshape_to(graph, node->out[0], &kept);
-    const tutti_tensor dy = tutti_reshape_to(graph, dout[0], &kept);
-    const tutti_tensor attains = tutti_equal(graph, node->in[0], y);
-    const tutti_reduce_attr keep = {attr->axes, 1};
-    const tutti_tensor count =
-        tutti_op_apply1(graph, &tutti_op_sum, &attains, 1, &keep, sizeof keep);
-    din[0] = tutti_mul(graph, attains, tutti_div(graph, dy, count));
-    return tutti_graph_status(graph);
 }
 
 static double larger(double a, double b) {
@@ -77,7 +49,7 @@ static const tutti_op_example examples[] = {
      .n_in = 1,
      .in = {{.rank = 2, .dim = {TUTTI_BATCH, 4}}},
      .attr = &first,
-     .refused = "max: x is Nx4: the maximum over the batch"},
+     .refused = "max: x is Nx4: the batch cannot be reduced"},
     {.label = "labels",
      .n_in = 1,
      .in = {{.dtype = TUTTI_I32, .rank = 1, .dim = {5}, .hi = 3}},
@@ -92,10 +64,10 @@ const tutti_op tutti_op_max = {
     .n_in_max = 1,
     .n_out = 1,
     .attr_size = sizeof(tutti_reduce_attr),
-    .infer = infer,
+    .infer = tutti_extremum_infer,
     .cost = tutti_reduce_cost,
     .lower = tutti_reduce_lower,
-    .grad = grad,
+    .grad = tutti_extremum_grad,
     .ref = ref,
     .examples = examples,
     .n_examples = TUTTI_COUNT(examples),

@@ -19,8 +19,6 @@ tutti_tensor tutti_constant(tutti_graph *graph, const tutti_shape *shape, float 
 tutti_tensor tutti_scale_over_batch(tutti_graph *graph, tutti_tensor x, float value);
 /* 1 where x > 0, else 0; without gradient. */
 tutti_tensor tutti_heaviside(tutti_graph *graph, tutti_tensor x);
-/* 1 where a equals b, else 0; without gradient. */
-tutti_tensor tutti_equal(tutti_graph *graph, tutti_tensor a, tutti_tensor b);
 /* min(1, max_norm / (norm + 1e-6)), the factor of gradient clipping; without gradient. */
 tutti_tensor tutti_clip_factor(tutti_graph *graph, tutti_tensor norm, float max_norm);
 

@@ -1,4 +1,4 @@
-/* What reductions over axes share: sum, max. Their kernels are in cl/reduce.clh. */
+/* What reductions over axes share: sum, max, min. Their kernels are in cl/reduce.clh. */
 #ifndef TUTTI_OP_REDUCE_H
 #define TUTTI_OP_REDUCE_H
 
@@ -28,5 +28,11 @@ tutti_status tutti_reduce_lower(const tutti_node_info *node, const tutti_device_
                                 tutti_lowering *out);
 /* Each element of the result: fold over its elements of x, in order, beginning with start. */
 void tutti_reduce_ref(const tutti_ref_call *call, double start, double (*fold)(double, double));
+
+/* max and min: infer, and the gradient, which goes to all elements that attain the result, in equal
+ * parts. The batch cannot be reduced. */
+tutti_status tutti_extremum_infer(const tutti_node_info *node, tutti_infer *out);
+tutti_status tutti_extremum_grad(tutti_graph *graph, const tutti_node_info *node,
+                                 const tutti_tensor *dout, const bool *want, tutti_tensor *din);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include "base/hash.h"
 #include "base/status.h"
-#include "graph/graph.h"
 #include "train/trainer.h"
 
 struct tutti_weights {
@@ -12,12 +11,7 @@ struct tutti_weights {
     size_t count;
 };
 
-/* The first parameter or running statistic from `id` on; invalid when there is none. */
-static tutti_tensor learned(const tutti_graph *graph, uint32_t id) {
-    while (id < (uint32_t)graph->n_tensors && !tutti_graph_is_shared(graph, (tutti_tensor){id}))
-        id++;
-    return (tutti_tensor){id < (uint32_t)graph->n_tensors ? id : 0};
-}
+static const tutti_tensor none;
 
 static size_t count_of(const tutti_graph *graph, tutti_tensor tensor) {
     const tutti_shape shape = tutti_graph_tensor_shape(graph, tensor);
@@ -34,8 +28,8 @@ void tutti_weights_free(tutti_weights *weights) {
 tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out) {
     const tutti_graph *graph = trainer->graph;
     size_t count = 0;
-    for (tutti_tensor tensor = learned(graph, 1); tensor.id != 0;
-         tensor = learned(graph, tensor.id + 1))
+    for (tutti_tensor tensor = tutti_graph_next_learned(graph, none); tensor.id != 0;
+         tensor = tutti_graph_next_learned(graph, tensor))
         count += count_of(graph, tensor);
     tutti_weights *weights = calloc(1, sizeof *weights);
     if (weights != NULL) {
@@ -53,8 +47,8 @@ tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out) {
 tutti_status tutti_weights_keep(tutti_weights *weights, tutti_trainer *trainer) {
     const tutti_graph *graph = trainer->graph;
     float *to = weights->values;
-    for (tutti_tensor tensor = learned(graph, 1); tensor.id != 0;
-         tensor = learned(graph, tensor.id + 1)) {
+    for (tutti_tensor tensor = tutti_graph_next_learned(graph, none); tensor.id != 0;
+         tensor = tutti_graph_next_learned(graph, tensor)) {
         const size_t count = count_of(graph, tensor);
         TUTTI_TRY(tutti_run_read(trainer->run, tensor, to, count * sizeof(float)));
         to += count;
@@ -65,8 +59,8 @@ tutti_status tutti_weights_keep(tutti_weights *weights, tutti_trainer *trainer) 
 tutti_status tutti_weights_restore(const tutti_weights *weights, tutti_trainer *trainer) {
     const tutti_graph *graph = trainer->graph;
     const float *from = weights->values;
-    for (tutti_tensor tensor = learned(graph, 1); tensor.id != 0;
-         tensor = learned(graph, tensor.id + 1)) {
+    for (tutti_tensor tensor = tutti_graph_next_learned(graph, none); tensor.id != 0;
+         tensor = tutti_graph_next_learned(graph, tensor)) {
         const size_t count = count_of(graph, tensor);
         TUTTI_TRY(tutti_run_write(trainer->run, tensor, from, count * sizeof(float)));
         from += count;
@@ -97,8 +91,8 @@ tutti_status tutti_trainer_digest(tutti_trainer *trainer, char out_hex[65]) {
     tutti_hash hash;
     tutti_hash_begin(&hash);
     const float *from = weights->values;
-    for (tutti_tensor tensor = learned(graph, 1); tensor.id != 0;
-         tensor = learned(graph, tensor.id + 1)) {
+    for (tutti_tensor tensor = tutti_graph_next_learned(graph, none); tensor.id != 0;
+         tensor = tutti_graph_next_learned(graph, tensor)) {
         const tutti_shape shape = tutti_graph_tensor_shape(graph, tensor);
         tutti_hash_add_text(&hash, tutti_graph_tensor_name(graph, tensor));
         add_u64(&hash, (uint64_t)shape.rank);

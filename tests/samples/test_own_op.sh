@@ -4,6 +4,10 @@
 set -eu
 build=$1
 "$build/bin/own_op"
+"$build/bin/own_op" --help | grep -q Usage
+code=0
+"$build/bin/own_op" --nonsense 2>/dev/null || code=$?
+[ "$code" = 2 ] || { echo "exit code $code, expected 2"; exit 1; }
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 if message=$(TUTTI_KERNEL_PATH=$empty "$build/bin/own_op" 2>&1); then

@@ -1,0 +1,60 @@
+/* Sine of x in radians. */
+#include <math.h>
+
+#include "op/elementwise.h"
+
+tutti_tensor tutti_sin(tutti_graph *g, tutti_tensor x) {
+    return tutti_op_apply1(g, &tutti_op_sin, &x, 1, NULL, 0);
+}
+
+static tutti_status expr(const tutti_node_info *node, const char *const *in, char *text,
+                         size_t text_size) {
+    (void)node;
+    return tutti_expr(text, text_size, "sin(%s)", in[0]);
+}
+
+static double ref_element(const tutti_ref_call *call, const double *x, int64_t index) {
+    (void)call;
+    (void)index;
+    return sin(x[0]);
+}
+
+static void ref(const tutti_ref_call *call) {
+    tutti_elementwise_ref(call, ref_element);
+}
+
+static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
+                         const bool *want, tutti_tensor *din) {
+    if (want[0])
+        din[0] = tutti_mul(graph, dout[0], tutti_cos(graph, node->in[0]));
+    return tutti_graph_status(graph);
+}
+
+static const tutti_op_example examples[] = {
+    {.label = "vector", .n_in = 1, .in = {{.rank = 1, .dim = {37}, .lo = -4, .hi = 4}}},
+    {.label = "batched", .n_in = 1, .in = {{.rank = 3, .dim = {TUTTI_BATCH, 3, 5}}}},
+    {.label = "scalar", .n_in = 1, .in = {{.rank = 0}}},
+    {.label = "far",
+     .n_in = 1,
+     .in = {{.rank = 1, .dim = {40}, .lo = -3000, .hi = 3000, .no_grad = true}}},
+    {.label = "labels",
+     .n_in = 1,
+     .in = {{.dtype = TUTTI_I32, .rank = 1, .dim = {4}, .hi = 3}},
+     .refused = "sin: input 0 is i32, expected f32"},
+};
+
+const tutti_op tutti_op_sin = {
+    .name = "sin",
+    .summary = "sine",
+    .n_in_min = 1,
+    .n_in_max = 1,
+    .n_out = 1,
+    .flags = TUTTI_OP_ELEMENTWISE,
+    .infer = tutti_elementwise_infer,
+    .cost = tutti_elementwise_cost_special,
+    .grad = grad,
+    .ref = ref,
+    .expr = expr,
+    .examples = examples,
+    .n_examples = TUTTI_COUNT(examples),
+};
