@@ -54,6 +54,15 @@ static bool same_request(const tutti_tune_request *a, const tutti_tune_request *
            same_types(x->out_type, y->out_type, x->n_out);
 }
 
+/* The samples that the device will get, as far as is known now. */
+static int64_t expected_samples(const chooser *c) {
+    const double share = c->plan->runtime->devices[c->device->device].share;
+    if (share == TUTTI_SHARE_AUTO)
+        return c->plan->batch;
+    const int64_t n = (int64_t)(share * (double)c->plan->batch + 0.5);
+    return n > 0 ? n : 1;
+}
+
 static tutti_status add_request(chooser *c, int mode, int32_t step) {
     const tutti_plan_mode *m = &c->device->modes[mode];
     const tutti_draft_step *draft = &c->draft->steps[mode][step];
@@ -64,7 +73,7 @@ static tutti_status add_request(chooser *c, int mode, int32_t step) {
     request r = {.ask = {.node = node,
                          .candidates = draft->candidates,
                          .n_candidates = draft->n_candidates,
-                         .n = c->plan->batch,
+                         .n = expected_samples(c),
                          .tolerance = MEASURE_TOLERANCE}};
     for (int32_t i = 0; i < c->n_requests; i++)
         if (same_request(&c->requests[i].ask, &r.ask)) {
