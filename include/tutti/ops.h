@@ -138,6 +138,16 @@ typedef struct tutti_conv1d_options {
 TUTTI_API tutti_tensor tutti_conv1d(tutti_graph *g, tutti_tensor x, tutti_tensor weight,
                                     tutti_tensor bias, const tutti_conv1d_options *options);
 
+/* Normalisation. */
+/* x (N,C) or (N,C,...): per channel (x - mean) / sqrt(variance + eps) * gamma + beta; gamma, beta,
+ * running_mean and running_var have C elements, the last two are states of the graph. When training,
+ * mean and variance are those of the WHOLE batch over all devices, and the running ones follow:
+ * running = (1 - momentum) running + momentum * new, the variance as the unbiased estimate (PyTorch:
+ * momentum 0.1, eps 1e-5). When evaluating and predicting, the running ones are used. */
+TUTTI_API tutti_tensor tutti_batch_norm(tutti_graph *g, tutti_tensor x, tutti_tensor gamma,
+                                        tutti_tensor beta, tutti_tensor running_mean,
+                                        tutti_tensor running_var, float momentum, float eps);
+
 /* Losses: the mean over all rows or elements of the whole batch; scalars. */
 /* logits (NxC), labels (N, i32 in 0..C-1; a label outside gives NaN, never a wrong number). */
 TUTTI_API tutti_tensor tutti_softmax_cross_entropy(tutti_graph *g, tutti_tensor logits,

@@ -15,6 +15,13 @@ typedef tutti_tensor (*build_fn)(tutti_graph *g, const tutti_tensor *x);
         __VA_ARGS__                                                                                \
     }
 
+/* A state of `count` elements that starts at value. */
+static inline tutti_tensor make_state(tutti_graph *g, const char *name, int64_t count,
+                                      float value) {
+    return tutti_graph_state(g, name, 1, &count,
+                             (tutti_init){.kind = TUTTI_INIT_CONSTANT, .a = value});
+}
+
 #define FAMILY(name)
 #define CASE(name, batched, ...)                                                                   \
     static tutti_tensor build_##name(tutti_graph *g, const tutti_tensor *x) {                      \

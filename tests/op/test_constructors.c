@@ -111,6 +111,39 @@ static void linear_makes_named_parameters(void **state) {
     }
 }
 
+/* batch_norm with one of its arguments wrong. */
+static void batch_norm_without(int wrong, const char *text) {
+    const tutti_init one = {.kind = TUTTI_INIT_CONSTANT, .a = 1};
+    static const int64_t three[] = {3}, four[] = {4};
+    static const char *const names[] = {"gamma", "beta", "mean", "var"};
+    tutti_tensor in[4];
+    for (int i = 0; i < 4; i++)
+        in[i] = i < 2 || wrong == 10 + i
+                    ? tutti_graph_param(graph, names[i], 1, wrong == i ? four : three, one)
+                    : tutti_graph_state(graph, names[i], 1, wrong == i ? four : three, one);
+    const tutti_tensor flat = tutti_reshape(graph, x, 1, (int64_t[]){TUTTI_BATCH});
+    const tutti_tensor none = {0};
+    rejected(tutti_batch_norm(graph, wrong == 20 ? flat : x, in[0], wrong == 21 ? none : in[1],
+                              in[2], in[3], wrong == 22 ? 1.5F : 0.1F, wrong == 23 ? 0 : 1e-5F),
+             text);
+    tutti_graph_free(graph);
+    assert_int_equal(setup(NULL), 0);
+}
+
+static void batch_norm_checks_its_arguments(void **state) {
+    (void)state;
+    batch_norm_without(0, "batch_norm: x is Nx3x4, gamma is f32 4: expected f32 3");
+    batch_norm_without(1, "batch_norm: x is Nx3x4, beta is f32 4: expected f32 3");
+    batch_norm_without(2, "batch_norm: x is Nx3x4, running_mean is f32 4: expected f32 3");
+    batch_norm_without(3, "batch_norm: x is Nx3x4, running_var is f32 4: expected f32 3");
+    batch_norm_without(12, "batch_norm: running_mean (mean) is no state of the graph");
+    batch_norm_without(13, "batch_norm: running_var (var) is no state of the graph");
+    batch_norm_without(20, "batch_norm: x is f32 12N, expected f32 (N,C) or (N,C,...)");
+    batch_norm_without(21, "batch_norm: input 2 (tensor 0) is not of this graph");
+    batch_norm_without(22, "batch_norm: momentum is 1.5, eps is 1e-05");
+    batch_norm_without(23, "batch_norm: momentum is 0.1, eps is 0");
+}
+
 /* Sums over this device's samples, divided by what the whole batch counts. */
 static void a_mean_over_the_batch_divides_by_the_whole_batch(void **state) {
     (void)state;
@@ -147,6 +180,7 @@ int main(void) {
         TEST(linear_checks_its_arguments),
         TEST(linear_needs_an_output),
         TEST(linear_makes_named_parameters),
+        TEST(batch_norm_checks_its_arguments),
         TEST(a_mean_over_the_batch_divides_by_the_whole_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,13 +32,22 @@ static void assert_message(const char *wanted) {
         fail_msg("message \"%s\" does not contain \"%s\"", tutti_error_message(), wanted);
 }
 
-/* Softmax regression. */
-static tutti_graph *make_graph(const tutti_optimizer *optimizer) {
+static tutti_tensor normalised(tutti_graph *g, tutti_tensor x) {
+    const int64_t n = FEATURES;
+    const tutti_init one = {.kind = TUTTI_INIT_CONSTANT, .a = 1}, zero = {0};
+    return tutti_batch_norm(g, x, tutti_graph_param(g, "gamma", 1, &n, one),
+                            tutti_graph_param(g, "beta", 1, &n, zero),
+                            tutti_graph_state(g, "mean", 1, &n, zero),
+                            tutti_graph_state(g, "var", 1, &n, one), 0.1F, 1e-5F);
+}
+
+/* Softmax regression; with `norm` behind batch normalisation. */
+static tutti_graph *make_graph(const tutti_optimizer *optimizer, bool norm) {
     tutti_graph *g;
     ok(tutti_graph_make(&g));
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, FEATURES});
     tutti_tensor y = tutti_graph_input(g, "y", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-    tutti_tensor logits = tutti_linear(g, x, CLASSES, "head");
+    tutti_tensor logits = tutti_linear(g, norm ? normalised(g, x) : x, CLASSES, "head");
     tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, y));
     tutti_graph_set_output(g, "logits", logits);
     tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, y));
@@ -77,8 +86,8 @@ typedef struct bench {
     tutti_dataset *train, *validation;
 } bench;
 
-static bench make_bench_with(const tutti_optimizer *optimizer) {
-    bench b = {.graph = make_graph(optimizer)};
+static bench make_bench_with(const tutti_optimizer *optimizer, bool norm) {
+    bench b = {.graph = make_graph(optimizer, norm)};
     b.train = make_data(TRAIN_N, 1);
     b.validation = make_data(35, 2);
     ok(tutti_trainer_open(
@@ -89,7 +98,7 @@ static bench make_bench_with(const tutti_optimizer *optimizer) {
 }
 
 static bench make_bench(void) {
-    return make_bench_with(&sgd);
+    return make_bench_with(&sgd, false);
 }
 
 static void free_bench(bench *b) {
@@ -128,7 +137,7 @@ static void widen(const float *from, double *to, int n) {
 
 /* Two epochs of SGD, computed here in double over the same batches, with a smaller last batch. */
 static void compare_with_sgd(const tutti_optimizer *optimizer) {
-    bench b = make_bench_with(optimizer);
+    bench b = make_bench_with(optimizer, false);
     int64_t clipped = 0;
     float w[CLASSES * FEATURES], bias[CLASSES];
     double rw[CLASSES * FEATURES], rb[CLASSES], losses[2] = {0};
@@ -329,9 +338,8 @@ static void end_reaches_all(void **state) {
     free_bench(&b);
 }
 
-static void early_stop(void **state) {
-    (void)state;
-    bench b = make_bench();
+static void check_early_stop(bool norm) {
+    bench b = make_bench_with(&sgd, norm);
     witness w = {0};
     const tutti_callback function = watch;
     void *user = &w;
@@ -367,6 +375,17 @@ static void early_stop(void **state) {
     ok(tutti_run_get_scalar(tutti_trainer_run(b.trainer), "lr", &lr));
     assert_true(lr == 0.1F);
     free_bench(&b);
+}
+
+static void early_stop(void **state) {
+    (void)state;
+    check_early_stop(false);
+}
+
+/* The running statistics return to their best with the parameters. */
+static void early_stop_with_states(void **state) {
+    (void)state;
+    check_early_stop(true);
 }
 
 static void equal_runs_are_equal(void **state) {
@@ -445,7 +464,7 @@ static void misuse(void **state) {
         TUTTI_INVALID_ARGUMENT);
     free_bench(&b);
     /* Without an optimizer: evaluate and predict work, fit does not. */
-    tutti_graph *graph = make_graph(NULL);
+    tutti_graph *graph = make_graph(NULL, false);
     tutti_dataset *set = make_data(20, 3);
     tutti_trainer *trainer;
     ok(tutti_trainer_open(graph, runtime, &(tutti_trainer_options){.seed = seed}, &trainer));
@@ -486,6 +505,7 @@ int main(void) {
         cmocka_unit_test(callbacks),
         cmocka_unit_test(end_reaches_all),
         cmocka_unit_test(early_stop),
+        cmocka_unit_test(early_stop_with_states),
         cmocka_unit_test(equal_runs_are_equal),
         cmocka_unit_test(not_finite),
         cmocka_unit_test(misuse),

@@ -1,0 +1,48 @@
+/* What the normalisations share: batch, layer, group and RMS norm. */
+#ifndef TUTTI_OP_NORM_H
+#define TUTTI_OP_NORM_H
+
+#include "graph/graph.h"
+#include "op/elementwise.h"
+
+/* A tensor as rows x channels x inner. */
+typedef struct tutti_norm_view {
+    tutti_extent rows;
+    int64_t channels, inner;
+} tutti_norm_view;
+
+/* The axes [first, last) are the channels. */
+tutti_norm_view tutti_norm_view_of(const tutti_shape *shape, int32_t first, int32_t last);
+
+/* Mean and sum of squared deviations over the last n_axes axes, which stay as extents of 1. */
+tutti_status tutti_moments(tutti_graph *graph, tutti_tensor x, int32_t n_axes,
+                           tutti_tensor *out_mean, tutti_tensor *out_m2);
+
+/* The squared deviations of rows about the mean of all, summed over axis 0: m2 + weight (m - mean)^2.
+ * m: means of rows of `weight` elements; m2 their own squared deviations, or invalid when weight is
+ * 1. */
+tutti_tensor tutti_pool_m2(tutti_graph *graph, tutti_tensor m, tutti_tensor m2, tutti_tensor mean,
+                           float weight);
+
+typedef struct tutti_norm_sums_attr {
+    int32_t first, last; /* axes of x that are channels */
+    int32_t groups;      /* per row: mean and rstd are rows x groups; 0: one of each per channel */
+    int32_t reserved;    /* 0 */
+} tutti_norm_sums_attr;
+
+/* Sums over all but the channels of dy (x - mean) rstd and of dy: gradients of scale and shift, in
+ * the shape of the channels. */
+tutti_status tutti_norm_sums(tutti_graph *graph, tutti_tensor dy, tutti_tensor x, tutti_tensor mean,
+                             tutti_tensor rstd, const tutti_norm_sums_attr *attr,
+                             tutti_tensor *out_scale, tutti_tensor *out_shift);
+
+/* Lowering of sums over rows: each of `parts` ranges of rows gives a row of partial sums in scratch
+ * memory, which a second launch adds. */
+int64_t tutti_norm_parts(const tutti_device_info *device, tutti_extent rows, int64_t busy,
+                         int64_t row_work);
+/* Adds that launch; from: parts x columns in scratch memory. */
+void tutti_norm_add_parts(tutti_lowering *out, tutti_candidate *candidate,
+                          const tutti_device_info *device, uint32_t from, tutti_tensor to,
+                          int64_t parts, int64_t columns);
+
+#endif
