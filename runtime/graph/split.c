@@ -359,7 +359,7 @@ tutti_status tutti_pass_split(tutti_passes *p) {
     }
     for (int32_t n = 0; n < graph->n_nodes; n++)
         if (p->alias[n])
-            s.root[graph->nodes[n].out[0].id] = s.root[graph->nodes[n].in[0].id];
+            s.root[graph->nodes[n].out[0].id] = s.root[p->in[n][0].id];
     while (classify(&s)) {
     }
     TUTTI_TRY(place(&s));
