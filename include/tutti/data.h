@@ -1,4 +1,5 @@
-/* Data sets in host memory: features and targets, one row per sample.
+/* Data sets in host memory: features and targets, one row per sample. Tables with texts in them are
+ * in tutti/table.h, texts in tutti/text.h.
  */
 #ifndef TUTTI_DATA_H
 #define TUTTI_DATA_H
@@ -11,11 +12,18 @@ extern "C" {
 
 typedef struct tutti_dataset {
     int64_t n;           /* samples */
+    tutti_dtype x_dtype; /* f32 features or i32 tokens */
     tutti_shape x_shape; /* of one batch of features: batched, dim[0] 1 */
-    float *x;            /* n rows */
-    tutti_dtype y_dtype; /* i32 class labels or f32 targets */
+    union {
+        float *x; /* n rows; of i32: tokens */
+        int32_t *tokens;
+    };
+    tutti_dtype y_dtype; /* i32 class labels (one or several per sample) or f32 targets */
     tutti_shape y_shape;
     void *y;
+    /* 0: the rows of x and y lie one behind the other. Else samples are windows of one sequence: row
+     * i of x and of y begins i * stride elements behind row 0, and y lies within x's memory. */
+    int64_t stride;
     int32_t n_classes;                /* for labels, else 0 */
     const char *const *feature_names; /* of a CSV header, or NULL */
     char *source;                     /* where it came from, for messages */
@@ -52,11 +60,18 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_load_csv(const char *path,
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make_binary(int64_t n, int32_t n_features,
                                                                 float noise, uint64_t seed,
                                                                 tutti_dataset **out);
+/* Row i of the features and of the targets. */
+TUTTI_API const void *tutti_dataset_x(const tutti_dataset *dataset, int64_t i);
+TUTTI_API const void *tutti_dataset_y(const tutti_dataset *dataset, int64_t i);
 /* Copies x and y. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make(int64_t n, const tutti_shape *x_shape,
                                                          const float *x, tutti_dtype y_dtype,
                                                          const tutti_shape *y_shape, const void *y,
                                                          tutti_dataset **out);
+/* Likewise with i32 features. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make_tokens(
+    int64_t n, const tutti_shape *x_shape, const int32_t *x, tutti_dtype y_dtype,
+    const tutti_shape *y_shape, const void *y, tutti_dataset **out);
 /* Splits a shuffled copy in two: the first gets round(fraction * n) samples. The shuffle is a
  * Fisher-Yates from the Philox stream of the seed: the same on every machine. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_split(const tutti_dataset *dataset,
@@ -72,6 +87,21 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_nudge(const tutti_dataset *d
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_standardize(tutti_dataset *fit,
                                                                 tutti_dataset *const *others,
                                                                 int32_t n_others);
+/* The same for images (N x C x H x W, or N x H x W with one channel): one mean and deviation per
+ * channel, over all samples and pixels. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_standardize_channels(
+    tutti_dataset *fit, tutti_dataset *const *others, int32_t n_others);
+
+/* Random changes of images (N x C x H x W or N x H x W, f32) while batches for training are put
+ * together: the data set stays as it is. What happens to a sample depends on the trainer's seed, the
+ * epoch and the sample's row only, never on the batch or the devices. */
+typedef struct tutti_augment {
+    bool flip; /* mirror left and right, every other time */
+    /* > 0: rows and columns of zeros are put on each side, and the image's size is cut out at a
+     * random place: a move by -crop to crop. */
+    int32_t crop;
+} tutti_augment;
+
 TUTTI_API void tutti_dataset_free(tutti_dataset *dataset);
 
 #ifdef __cplusplus

@@ -68,7 +68,11 @@ typedef struct tutti_trainer_options {
 } tutti_trainer_options;
 
 typedef struct tutti_fit_options {
-    int32_t epochs;                  /* default 1 */
+    int32_t epochs; /* default 1 */
+    /* An epoch visits that many samples, chosen anew each time (default: all): random windows of a
+     * text, a part of a large set. */
+    int64_t samples_per_epoch;
+    tutti_augment augment;           /* of training images */
     const tutti_dataset *validation; /* or NULL */
     tutti_lr_schedule schedule;
     /* > 0: stop after that many epochs without a better validation loss (training loss when there
@@ -108,8 +112,9 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_fit(tutti_trainer *trainer,
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_evaluate(tutti_trainer *trainer,
                                                              const tutti_dataset *dataset,
                                                              tutti_metrics *out);
-/* x: n rows of features; out: n rows of the prediction output. */
-TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_predict(tutti_trainer *trainer, const float *x,
+/* x: n rows of features, of the input's dtype; out: n rows of the prediction output (a row holds
+ * what belongs to a sample: T x V for logits (N T x V)). */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_predict(tutti_trainer *trainer, const void *x,
                                                             int64_t n, float *out);
 /* Borrowed. */
 TUTTI_API tutti_run *tutti_trainer_run(tutti_trainer *trainer);

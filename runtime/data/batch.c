@@ -7,10 +7,13 @@
 
 struct tutti_batcher {
     const tutti_dataset *set;
-    int64_t batch, next;
+    int64_t batch, next, end;
     size_t x_row, y_row; /* bytes */
     int64_t *order;      /* rows, as the epoch visits them */
-    char *x, *y;         /* a gathered batch */
+    tutti_augment augment;
+    bool shuffled;
+    uint64_t seed, epoch;
+    char *x, *y; /* a gathered batch */
 };
 
 tutti_status tutti_batcher_make(const tutti_dataset *set, int64_t batch, tutti_batcher **out) {
@@ -23,7 +26,9 @@ tutti_status tutti_batcher_make(const tutti_dataset *set, int64_t batch, tutti_b
         return tutti_fail_memory(sizeof *b, "batches");
     *b = (tutti_batcher){.set = set,
                          .batch = batch < set->n ? batch : set->n,
-                         .x_row = (size_t)tutti_shape_sample_count(&set->x_shape) * sizeof(float),
+                         .end = set->n,
+                         .x_row = (size_t)tutti_shape_sample_count(&set->x_shape) *
+                                  tutti_dtype_size_bytes(set->x_dtype),
                          .y_row = (size_t)tutti_shape_sample_count(&set->y_shape) *
                                   tutti_dtype_size_bytes(set->y_dtype)};
     b->order = malloc((size_t)set->n * sizeof *b->order);
@@ -40,6 +45,14 @@ tutti_status tutti_batcher_make(const tutti_dataset *set, int64_t batch, tutti_b
     return TUTTI_OK;
 }
 
+void tutti_batcher_limit(tutti_batcher *b, int64_t samples) {
+    b->end = samples > 0 && samples < b->set->n ? samples : b->set->n;
+}
+
+void tutti_batcher_augment(tutti_batcher *b, const tutti_augment *augment) {
+    b->augment = *augment;
+}
+
 void tutti_batcher_shuffle(tutti_batcher *b, uint64_t seed, uint64_t epoch) {
     /* From the identity, so that an epoch's order does not depend on the epochs before it. */
     for (int64_t i = 0; i < b->set->n; i++)
@@ -47,18 +60,27 @@ void tutti_batcher_shuffle(tutti_batcher *b, uint64_t seed, uint64_t epoch) {
     tutti_rng rng;
     tutti_rng_begin(&rng, seed, tutti_rng_stream("batches") + epoch);
     tutti_shuffle(b->order, b->set->n, &rng);
+    b->seed = seed;
+    b->epoch = epoch;
+    b->shuffled = true;
     b->next = 0;
 }
 
-int64_t tutti_batcher_next(tutti_batcher *b, const float **out_x, const void **out_y) {
-    const int64_t left = b->set->n - b->next, n = left < b->batch ? left : b->batch;
+int64_t tutti_batcher_next(tutti_batcher *b, const void **out_x, const void **out_y) {
+    const int64_t left = b->end - b->next, n = left < b->batch ? left : b->batch;
+    const bool augment = b->shuffled && (b->augment.flip || b->augment.crop > 0);
     for (int64_t i = 0; i < n; i++) {
-        const size_t row = (size_t)b->order[b->next + i];
-        memcpy(b->x + (size_t)i * b->x_row, (const char *)b->set->x + row * b->x_row, b->x_row);
-        memcpy(b->y + (size_t)i * b->y_row, (const char *)b->set->y + row * b->y_row, b->y_row);
+        const int64_t row = b->order[b->next + i];
+        char *x = b->x + (size_t)i * b->x_row;
+        if (augment)
+            tutti_augment_apply(&b->augment, &b->set->x_shape, b->seed, b->epoch, row,
+                                tutti_dataset_x(b->set, row), (float *)(void *)x);
+        else
+            memcpy(x, tutti_dataset_x(b->set, row), b->x_row);
+        memcpy(b->y + (size_t)i * b->y_row, tutti_dataset_y(b->set, row), b->y_row);
     }
     b->next += n;
-    *out_x = (const float *)(const void *)b->x;
+    *out_x = b->x;
     *out_y = b->y;
     return n;
 }

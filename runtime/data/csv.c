@@ -296,7 +296,7 @@ static tutti_status read_table(csv_reader *r, const tutti_csv_options *options,
         return tutti_fail(TUTTI_BAD_INPUT, "%s: no row follows the header", r->path);
     const tutti_shape x_shape = tutti_shape_of_rows(1, &(int64_t){r->columns - 1});
     const tutti_shape y_shape = tutti_shape_of_rows(1, &(int64_t){1});
-    TUTTI_TRY(tutti_dataset_alloc(r->rows, &x_shape, TUTTI_F32, &y_shape, r->path, out));
+    TUTTI_TRY(tutti_dataset_alloc(r->rows, TUTTI_F32, &x_shape, TUTTI_F32, &y_shape, r->path, out));
     memcpy((*out)->x, r->x, (size_t)(r->rows * (r->columns - 1)) * sizeof(float));
     memcpy((*out)->y, r->y, (size_t)r->rows * sizeof(float));
     return r->names != NULL ? take_names(r, *out) : TUTTI_OK;

@@ -34,21 +34,52 @@ static tutti_status check_rows(const char *what, const tutti_shape *shape, int64
     return TUTTI_OK;
 }
 
-tutti_status tutti_dataset_alloc(int64_t n, const tutti_shape *x_shape, tutti_dtype y_dtype,
-                                 const tutti_shape *y_shape, const char *source,
-                                 tutti_dataset **out) {
+static size_t x_row_bytes(const tutti_dataset *set) {
+    return (size_t)tutti_shape_sample_count(&set->x_shape) * tutti_dtype_size_bytes(set->x_dtype);
+}
+
+static size_t y_row_bytes(const tutti_dataset *set) {
+    return (size_t)tutti_shape_sample_count(&set->y_shape) * tutti_dtype_size_bytes(set->y_dtype);
+}
+
+/* Both dtypes have four bytes per element, and windows are of i32. */
+static const void *row(const tutti_dataset *set, const void *first, size_t row_bytes, int64_t i) {
+    const size_t step = set->stride != 0 ? (size_t)set->stride * sizeof(int32_t) : row_bytes;
+    return (const char *)first + (size_t)i * step;
+}
+
+const void *tutti_dataset_x(const tutti_dataset *set, int64_t i) {
+    return row(set, set->x, x_row_bytes(set), i);
+}
+
+const void *tutti_dataset_y(const tutti_dataset *set, int64_t i) {
+    return row(set, set->y, y_row_bytes(set), i);
+}
+
+tutti_status tutti_dataset_check_f32(const tutti_dataset *set, const char *what) {
+    if (set->x_dtype == TUTTI_F32 && set->stride == 0)
+        return TUTTI_OK;
+    return tutti_fail(TUTTI_SHAPE, "%s: the features are %s, expected f32 (%s)", what,
+                      set->stride != 0 ? "windows of a text" : tutti_dtype_name(set->x_dtype),
+                      set->source);
+}
+
+tutti_status tutti_dataset_alloc(int64_t n, tutti_dtype x_dtype, const tutti_shape *x_shape,
+                                 tutti_dtype y_dtype, const tutti_shape *y_shape,
+                                 const char *source, tutti_dataset **out) {
     *out = NULL;
     if (n < 1 || n > TUTTI_DATASET_MAX_ELEMENTS)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "data set: %lld samples, expected 1 to %lld",
                           (long long)n, (long long)TUTTI_DATASET_MAX_ELEMENTS);
     TUTTI_TRY(check_rows("x", x_shape, n));
     TUTTI_TRY(check_rows("y", y_shape, n));
-    const size_t x_bytes = (size_t)tutti_shape_count(x_shape, n) * sizeof(float);
+    const size_t x_bytes = (size_t)tutti_shape_count(x_shape, n) * tutti_dtype_size_bytes(x_dtype);
     const size_t y_bytes = (size_t)tutti_shape_count(y_shape, n) * tutti_dtype_size_bytes(y_dtype);
     tutti_dataset *set = calloc(1, sizeof *set);
     if (set == NULL)
         return tutti_fail_memory(sizeof *set, "a data set");
     *set = (tutti_dataset){.n = n,
+                           .x_dtype = x_dtype,
                            .x_shape = *x_shape,
                            .x = malloc(x_bytes),
                            .y_dtype = y_dtype,
@@ -66,8 +97,9 @@ tutti_status tutti_dataset_alloc(int64_t n, const tutti_shape *x_shape, tutti_dt
 void tutti_dataset_free(tutti_dataset *set) {
     if (set == NULL)
         return;
+    if (set->stride == 0)
+        free(set->y);
     free(set->x);
-    free(set->y);
     free((void *)(uintptr_t)set->feature_names); /* one block: pointers, then the texts */
     free(set->source);
     free(set);
@@ -89,14 +121,14 @@ static tutti_status count_classes(tutti_dataset *set) {
     return TUTTI_OK;
 }
 
-tutti_status tutti_dataset_make(int64_t n, const tutti_shape *x_shape, const float *x,
-                                tutti_dtype y_dtype, const tutti_shape *y_shape, const void *y,
-                                tutti_dataset **out) {
+static tutti_status make(int64_t n, tutti_dtype x_dtype, const tutti_shape *x_shape, const void *x,
+                         tutti_dtype y_dtype, const tutti_shape *y_shape, const void *y,
+                         tutti_dataset **out) {
     tutti_dataset *set;
-    TUTTI_TRY(tutti_dataset_alloc(n, x_shape, y_dtype, y_shape, "memory", out));
+    TUTTI_TRY(tutti_dataset_alloc(n, x_dtype, x_shape, y_dtype, y_shape, "memory", out));
     set = *out;
-    memcpy(set->x, x, (size_t)tutti_shape_count(x_shape, n) * sizeof(float));
-    memcpy(set->y, y, (size_t)tutti_shape_count(y_shape, n) * tutti_dtype_size_bytes(y_dtype));
+    memcpy(set->x, x, (size_t)n * x_row_bytes(set));
+    memcpy(set->y, y, (size_t)n * y_row_bytes(set));
     if (y_dtype == TUTTI_I32) {
         const tutti_status status = count_classes(set);
         if (status != TUTTI_OK) {
@@ -106,6 +138,18 @@ tutti_status tutti_dataset_make(int64_t n, const tutti_shape *x_shape, const flo
         }
     }
     return TUTTI_OK;
+}
+
+tutti_status tutti_dataset_make(int64_t n, const tutti_shape *x_shape, const float *x,
+                                tutti_dtype y_dtype, const tutti_shape *y_shape, const void *y,
+                                tutti_dataset **out) {
+    return make(n, TUTTI_F32, x_shape, x, y_dtype, y_shape, y, out);
+}
+
+tutti_status tutti_dataset_make_tokens(int64_t n, const tutti_shape *x_shape, const int32_t *x,
+                                       tutti_dtype y_dtype, const tutti_shape *y_shape,
+                                       const void *y, tutti_dataset **out) {
+    return make(n, TUTTI_I32, x_shape, x, y_dtype, y_shape, y, out);
 }
 
 void tutti_shuffle(int64_t *order, int64_t n, tutti_rng *rng) {
@@ -138,17 +182,13 @@ static tutti_status copy_names(const tutti_dataset *from, tutti_dataset *to) {
 
 static tutti_status pick(const tutti_dataset *from, const int64_t *rows, int64_t n,
                          tutti_dataset **out) {
-    TUTTI_TRY(
-        tutti_dataset_alloc(n, &from->x_shape, from->y_dtype, &from->y_shape, from->source, out));
+    TUTTI_TRY(tutti_dataset_alloc(n, from->x_dtype, &from->x_shape, from->y_dtype, &from->y_shape,
+                                  from->source, out));
     tutti_dataset *set = *out;
-    const size_t x_row = (size_t)tutti_shape_sample_count(&from->x_shape);
-    const size_t y_row =
-        (size_t)tutti_shape_sample_count(&from->y_shape) * tutti_dtype_size_bytes(from->y_dtype);
+    const size_t x_bytes = x_row_bytes(set), y_bytes = y_row_bytes(set);
     for (int64_t i = 0; i < n; i++) {
-        memcpy(set->x + (size_t)i * x_row, from->x + (size_t)rows[i] * x_row,
-               x_row * sizeof(float));
-        memcpy((char *)set->y + (size_t)i * y_row, (const char *)from->y + (size_t)rows[i] * y_row,
-               y_row);
+        memcpy((char *)set->x + (size_t)i * x_bytes, tutti_dataset_x(from, rows[i]), x_bytes);
+        memcpy((char *)set->y + (size_t)i * y_bytes, tutti_dataset_y(from, rows[i]), y_bytes);
     }
     set->n_classes = from->n_classes;
     return copy_names(from, set);
@@ -183,40 +223,4 @@ tutti_status tutti_dataset_split(const tutti_dataset *dataset, double fraction, 
         *out_first = *out_second = NULL;
     }
     return status;
-}
-
-static void rescale(tutti_dataset *set, int64_t column, int64_t columns, double mean,
-                    double factor) {
-    for (int64_t i = 0; i < set->n; i++) {
-        float *value = set->x + i * columns + column;
-        *value = (float)(((double)*value - mean) * factor);
-    }
-}
-
-tutti_status tutti_dataset_standardize(tutti_dataset *fit, tutti_dataset *const *others,
-                                       int32_t n_others) {
-    char a[TUTTI_SHAPE_TEXT], b[TUTTI_SHAPE_TEXT];
-    for (int32_t i = 0; i < n_others; i++)
-        if (!tutti_shape_equal(&fit->x_shape, &others[i]->x_shape))
-            return tutti_fail(TUTTI_SHAPE, "standardize: features are %s and %s",
-                              tutti_shape_text(&fit->x_shape, a),
-                              tutti_shape_text(&others[i]->x_shape, b));
-    const int64_t columns = tutti_shape_sample_count(&fit->x_shape);
-    for (int64_t c = 0; c < columns; c++) {
-        double sum = 0, squares = 0;
-        for (int64_t i = 0; i < fit->n; i++)
-            sum += (double)fit->x[i * columns + c];
-        const double mean = sum / (double)fit->n;
-        for (int64_t i = 0; i < fit->n; i++) {
-            const double d = (double)fit->x[i * columns + c] - mean;
-            squares += d * d;
-        }
-        const double deviation = sqrt(squares / (double)fit->n);
-        /* Floats that differ at all deviate by far more than this part of their mean. */
-        const double factor = deviation > 1e-12 * fabs(mean) ? 1 / deviation : 0;
-        rescale(fit, c, columns, mean, factor);
-        for (int32_t i = 0; i < n_others; i++)
-            rescale(others[i], c, columns, mean, factor);
-    }
-    return TUTTI_OK;
 }

@@ -197,8 +197,8 @@ static tutti_status make(const idx_file *images, const idx_file *labels, float s
     TUTTI_TRY(check_pair(images, labels));
     const tutti_shape x_shape = tutti_shape_of_rows(images->rank - 1, images->dim + 1);
     const tutti_shape y_shape = tutti_shape_of_rows(0, NULL);
-    TUTTI_TRY(
-        tutti_dataset_alloc(images->dim[0], &x_shape, TUTTI_I32, &y_shape, images->path, out));
+    TUTTI_TRY(tutti_dataset_alloc(images->dim[0], TUTTI_F32, &x_shape, TUTTI_I32, &y_shape,
+                                  images->path, out));
     TUTTI_TRY(fill_x(images, scale, (*out)->x));
     return fill_labels(labels, *out);
 }

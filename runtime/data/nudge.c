@@ -18,6 +18,7 @@ tutti_status tutti_dataset_nudge(const tutti_dataset *set, int32_t pixels, tutti
     static const int directions[5][2] = {{0, 0}, {-1, 0}, {1, 0}, {0, -1}, {0, 1}};
     char text[TUTTI_SHAPE_TEXT];
     *out = NULL;
+    TUTTI_TRY(tutti_dataset_check_f32(set, "nudge"));
     const int64_t height = set->x_shape.dim[1], width = set->x_shape.dim[2];
     if (set->x_shape.rank != 3)
         return tutti_fail(TUTTI_SHAPE, "nudge: features are %s, expected images (N x H x W)",
@@ -25,7 +26,7 @@ tutti_status tutti_dataset_nudge(const tutti_dataset *set, int32_t pixels, tutti
     if (pixels < 1 || pixels >= height || pixels >= width)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "nudge: by %d pixels, images are %lldx%lld",
                           pixels, (long long)height, (long long)width);
-    TUTTI_TRY(tutti_dataset_alloc(5 * set->n, &set->x_shape, set->y_dtype, &set->y_shape,
+    TUTTI_TRY(tutti_dataset_alloc(5 * set->n, TUTTI_F32, &set->x_shape, set->y_dtype, &set->y_shape,
                                   set->source, out));
     (*out)->n_classes = set->n_classes;
     const int64_t image = height * width;

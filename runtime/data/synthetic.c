@@ -52,7 +52,7 @@ tutti_status tutti_dataset_make_binary(int64_t n, int32_t n_features, float nois
     snprintf(source, sizeof source, "generated, seed %llu", (unsigned long long)seed);
     const tutti_shape x_shape = tutti_shape_of_rows(1, &(int64_t){n_features});
     const tutti_shape y_shape = tutti_shape_of_rows(1, &(int64_t){1});
-    TUTTI_TRY(tutti_dataset_alloc(n, &x_shape, TUTTI_F32, &y_shape, source, out));
+    TUTTI_TRY(tutti_dataset_alloc(n, TUTTI_F32, &x_shape, TUTTI_F32, &y_shape, source, out));
     double *scores = malloc((size_t)n * 2 * sizeof *scores);
     if (scores == NULL) {
         tutti_dataset_free(*out);

@@ -78,8 +78,7 @@ static tutti_status train_epoch(fit *f) {
     tutti_mean mean = {0};
     double epoch_s = 0;
     for (;;) {
-        const float *x;
-        const void *y;
+        const void *x, *y;
         float loss;
         const double step_begin = tutti_clock_s();
         const int64_t n = tutti_batcher_next(f->batches, &x, &y);
@@ -182,6 +181,10 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
                           "fit: %d epochs, patience %d, %lld warm-up steps: none may be negative",
                           f.options->epochs, f.options->patience,
                           (long long)f.options->schedule.warmup_steps);
+    const int64_t limit = f.options->samples_per_epoch;
+    if (limit < 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "fit: %lld samples per epoch", (long long)limit);
+    TUTTI_TRY(tutti_augment_check(&f.options->augment, set));
     const bool scheduled =
         f.options->schedule.kind != TUTTI_LR_CONSTANT || f.options->schedule.warmup_steps > 0;
     if (tutti_run_get_scalar(trainer->run, "lr", &f.base_lr) != TUTTI_OK) {
@@ -190,9 +193,10 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
             return tutti_fail(TUTTI_STATE,
                               "fit: a learning-rate schedule, but the graph has no scalar \"lr\"");
     }
+    const int64_t samples = limit > 0 && limit < set->n ? limit : set->n;
     f.progress = (tutti_progress){
         .epochs = f.options->epochs == 0 ? 1 : f.options->epochs,
-        .steps = (set->n + trainer->batch - 1) / trainer->batch,
+        .steps = (samples + trainer->batch - 1) / trainer->batch,
         .loss = nan,
         .accuracy = nan,
         .val_loss = nan,
@@ -202,6 +206,8 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
         .eta_s = nan,
     };
     TUTTI_TRY(tutti_batcher_make(set, trainer->batch, &f.batches));
+    tutti_batcher_limit(f.batches, limit);
+    tutti_batcher_augment(f.batches, &f.options->augment);
     tutti_status status = TUTTI_OK;
     if (f.options->patience > 0)
         status = tutti_weights_make(trainer, &f.best);

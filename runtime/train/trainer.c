@@ -112,11 +112,11 @@ static tutti_status check_side(const tutti_trainer *trainer, tutti_tensor input,
 
 tutti_status tutti_trainer_check(const tutti_trainer *trainer, const tutti_dataset *set,
                                  const char *what) {
-    TUTTI_TRY(check_side(trainer, trainer->x, TUTTI_F32, &set->x_shape, what, "features"));
+    TUTTI_TRY(check_side(trainer, trainer->x, set->x_dtype, &set->x_shape, what, "features"));
     return check_side(trainer, trainer->y, set->y_dtype, &set->y_shape, what, "targets");
 }
 
-tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mode mode, int64_t n, const float *x,
+tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mode mode, int64_t n, const void *x,
                                 const void *y, tutti_mean *mean, float *out_loss) {
     float loss = NAN, accuracy = NAN;
     const tutti_feed feeds[2] = {{trainer->x, x}, {trainer->y, y}};
@@ -134,16 +134,20 @@ tutti_status tutti_trainer_evaluate(tutti_trainer *trainer, const tutti_dataset 
                                     tutti_metrics *out) {
     TUTTI_TRY(tutti_trainer_check(trainer, set, "evaluate"));
     const double begin = tutti_clock_s();
-    const size_t x_row = (size_t)tutti_shape_sample_count(&set->x_shape);
-    const size_t y_row =
-        (size_t)tutti_shape_sample_count(&set->y_shape) * tutti_dtype_size_bytes(set->y_dtype);
+    tutti_batcher *batches;
+    TUTTI_TRY(tutti_batcher_make(set, trainer->batch, &batches));
     tutti_mean mean = {0};
-    for (int64_t i = 0; i < set->n; i += trainer->batch) {
-        const int64_t n = set->n - i < trainer->batch ? set->n - i : trainer->batch;
+    tutti_status status = TUTTI_OK;
+    while (status == TUTTI_OK) {
+        const void *x, *y;
         float loss;
-        TUTTI_TRY(tutti_trainer_step(trainer, TUTTI_EVAL, n, set->x + (size_t)i * x_row,
-                                     (const char *)set->y + (size_t)i * y_row, &mean, &loss));
+        const int64_t n = tutti_batcher_next(batches, &x, &y);
+        if (n == 0)
+            break;
+        status = tutti_trainer_step(trainer, TUTTI_EVAL, n, x, y, &mean, &loss);
     }
+    tutti_batcher_free(batches);
+    TUTTI_TRY(status);
     const double seconds = tutti_clock_s() - begin;
     *out = (tutti_metrics){.loss = mean.loss / (double)mean.samples,
                            .accuracy = mean.accuracy / (double)mean.samples,
@@ -153,7 +157,7 @@ tutti_status tutti_trainer_evaluate(tutti_trainer *trainer, const tutti_dataset 
     return TUTTI_OK;
 }
 
-tutti_status tutti_trainer_predict(tutti_trainer *trainer, const float *x, int64_t n, float *out) {
+tutti_status tutti_trainer_predict(tutti_trainer *trainer, const void *x, int64_t n, float *out) {
     if (trainer->prediction.id == 0)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "predict: the graph has no output \"%s\"",
                           trainer->prediction_name);
@@ -164,11 +168,12 @@ tutti_status tutti_trainer_predict(tutti_trainer *trainer, const float *x, int64
         return tutti_fail(TUTTI_SHAPE, "predict: output \"%s\" is %s %s, expected f32 per sample",
                           trainer->prediction_name, tutti_dtype_name(result.dtype),
                           tutti_shape_text(&result.shape, text));
-    const int64_t x_row = tutti_shape_sample_count(&in.shape);
+    const size_t x_row =
+        (size_t)tutti_shape_sample_count(&in.shape) * tutti_dtype_size_bytes(in.dtype);
     const int64_t out_row = tutti_shape_sample_count(&result.shape);
     for (int64_t i = 0; i < n; i += trainer->batch) {
         const int64_t part = n - i < trainer->batch ? n - i : trainer->batch;
-        const tutti_feed feed = {trainer->x, x + i * x_row};
+        const tutti_feed feed = {trainer->x, (const char *)x + (size_t)i * x_row};
         const tutti_fetch fetch = {trainer->prediction, out + i * out_row};
         TUTTI_TRY(tutti_run_step(trainer->run, TUTTI_PREDICT, part, &feed, 1, &fetch, 1));
     }

@@ -29,7 +29,7 @@ TUTTI_MUST_USE tutti_status tutti_trainer_check(const tutti_trainer *trainer,
                                                 const tutti_dataset *dataset, const char *what);
 /* One step on n samples, adding its loss and accuracy to mean; returns the step's loss. */
 TUTTI_MUST_USE tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mode mode, int64_t n,
-                                               const float *x, const void *y, tutti_mean *mean,
+                                               const void *x, const void *y, tutti_mean *mean,
                                                float *out_loss);
 
 /* The values of parameters and running statistics in host memory. */

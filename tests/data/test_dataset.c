@@ -135,8 +135,7 @@ static void batches(void **state) {
         for (uint64_t epoch = 0; epoch < 3; epoch++) {
             if (epoch > 0)
                 tutti_batcher_shuffle(b, seed, epoch);
-            const float *x;
-            const void *y;
+            const void *x, *y;
             int seen[N] = {0};
             int64_t total = 0, n;
             while ((n = tutti_batcher_next(b, &x, &y)) > 0) {
@@ -154,8 +153,7 @@ static void batches(void **state) {
         assert_memory_not_equal(first[0], first[1], sizeof first[0]);
         /* The order of an epoch does not depend on the batch size or on other epochs. */
         tutti_batcher_shuffle(b, seed, 1);
-        const float *x;
-        const void *y;
+        const void *x, *y;
         const int64_t n = tutti_batcher_next(b, &x, &y);
         assert_memory_equal(x, first[0], (size_t)n * 6 * sizeof(float));
         tutti_batcher_free(b);

@@ -148,10 +148,10 @@ static void compare_with_sgd(const tutti_optimizer *optimizer) {
     ok(tutti_batcher_make(b.train, BATCH, &batches));
     for (uint64_t epoch = 0; epoch < 2; epoch++) {
         tutti_batcher_shuffle(batches, seed, epoch);
-        const float *x;
-        const void *y;
+        const void *batch, *y;
         int64_t n;
-        while ((n = tutti_batcher_next(batches, &x, &y)) > 0) {
+        while ((n = tutti_batcher_next(batches, &batch, &y)) > 0) {
+            const float *x = batch;
             double gw[CLASSES * FEATURES] = {0}, gb[CLASSES] = {0}, p[CLASSES];
             for (int64_t i = 0; i < n; i++) {
                 const int32_t label = ((const int32_t *)y)[i];
