@@ -56,8 +56,8 @@ static tutti_status build(int64_t features, double lr, tutti_graph **out) {
     tutti_graph *g = *out;
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, features});
     tutti_tensor y = tutti_graph_input(g, "y", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 1});
-    tutti_tensor h = tutti_relu(g, tutti_linear(g, x, 10, "hidden"));
-    tutti_tensor logit = tutti_linear(g, h, 1, "head");
+    tutti_tensor h = tutti_relu(g, tutti_nn_linear(g, x, 10, "hidden", NULL));
+    tutti_tensor logit = tutti_nn_linear(g, h, 1, "head", NULL);
     /* On logits the loss stays exact where the sigmoid is 0 or 1 in float. */
     tutti_graph_set_loss(g, tutti_bce_with_logits(g, logit, y));
     tutti_graph_set_output(g, "probability", tutti_sigmoid(g, logit));

@@ -46,9 +46,9 @@ static tutti_status build(double lr, tutti_graph **out) {
     tutti_graph *g = *out;
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 64});
     tutti_tensor y = tutti_graph_input(g, "y", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-    tutti_tensor h = tutti_relu(g, tutti_linear(g, x, 256, "hidden"));
+    tutti_tensor h = tutti_relu(g, tutti_nn_linear(g, x, 256, "hidden", NULL));
     h = tutti_dropout(g, h, 0.3F);
-    tutti_tensor logits = tutti_linear(g, h, 10, "head");
+    tutti_tensor logits = tutti_nn_linear(g, h, 10, "head", NULL);
     tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, y));
     tutti_graph_set_output(g, "logits", logits);
     tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, y));

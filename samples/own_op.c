@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
         tutti_graph_input(graph, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, FEATURES});
     const tutti_tensor target =
         tutti_graph_input(graph, "target", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 1});
-    const tutti_tensor hidden = tutti_linear(graph, x, 1, "layer");
+    const tutti_tensor hidden = tutti_nn_linear(graph, x, 1, "layer", NULL);
     tutti_tensor y;
     TRY(tutti_op_apply(graph, &softsign, &hidden, 1, NULL, 0, &y));
     const tutti_tensor loss_tensor = tutti_mse(graph, y, target);

@@ -15,6 +15,7 @@ BEGIN {
     allowed["kernel"] = "base profile device"
     allowed["graph"] = "base op"
     allowed["op"] = "base graph"
+    allowed["nn"] = "base graph op"
     allowed["sched"] = "base"
     allowed["plan"] = "base graph op kernel device sched"
     allowed["exec"] = "base graph kernel device comm plan sched"

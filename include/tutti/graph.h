@@ -4,7 +4,7 @@
  *     TRY(tutti_graph_make(&g));
  *     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 64});
  *     tutti_tensor t = tutti_graph_input(g, "t", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
- *     tutti_tensor y = tutti_linear(g, x, 10, "head");
+ *     tutti_tensor y = tutti_nn_linear(g, x, 10, "head", NULL);
  *     TRY(tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, y, t)));
  *     TRY(tutti_graph_set_output(g, "logits", y));
  *     TRY(tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM, .lr = 1e-3F}));

@@ -17,10 +17,6 @@ extern "C" {
  * result is a sum over the batch), not N. */
 TUTTI_API tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool trans_a,
                                     bool trans_b);
-/* x (MxK) times a new weight "<name>.weight" (NxK, as PyTorch stores it) plus a new bias
- * "<name>.bias" (N): MxN. Weight and bias start uniform in +-1/sqrt(K). */
-TUTTI_API tutti_tensor tutti_linear(tutti_graph *g, tutti_tensor x, int64_t out_features,
-                                    const char *name);
 
 TUTTI_API tutti_tensor tutti_add(tutti_graph *g, tutti_tensor a, tutti_tensor b);
 TUTTI_API tutti_tensor tutti_sub(tutti_graph *g, tutti_tensor a, tutti_tensor b);

@@ -6,6 +6,7 @@
 #include "tutti/data.h"
 #include "tutti/device.h"
 #include "tutti/graph.h"
+#include "tutti/nn.h"
 #include "tutti/ops.h"
 #include "tutti/plan.h"
 #include "tutti/profile.h"

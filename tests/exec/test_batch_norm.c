@@ -47,8 +47,8 @@ static void make(model *m) {
     m->y = tutti_graph_input(g, "y", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
     tutti_tensor h = tutti_tanh(g, norm(g, m->x, C, "first"));
     h = tutti_reshape(g, h, 2, (int64_t[]){TUTTI_BATCH, FEATURES});
-    h = tutti_tanh(g, norm(g, tutti_linear(g, h, HIDDEN, "hidden"), HIDDEN, "second"));
-    m->logits = tutti_linear(g, h, CLASSES, "head");
+    h = tutti_tanh(g, norm(g, tutti_nn_linear(g, h, HIDDEN, "hidden", NULL), HIDDEN, "second"));
+    m->logits = tutti_nn_linear(g, h, CLASSES, "head", NULL);
     m->loss = tutti_softmax_cross_entropy(g, m->logits, m->y);
     m->mean = tutti_graph_find(g, "first.mean");
     m->var = tutti_graph_find(g, "first.var");

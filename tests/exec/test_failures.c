@@ -26,7 +26,7 @@ static void make_graph(tutti_graph **out, tutti_tensor *x, tutti_tensor *y, tutt
     assert_int_equal(tutti_graph_make(&g), TUTTI_OK);
     *x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 4});
     *y = tutti_graph_input(g, "y", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-    *loss = tutti_softmax_cross_entropy(g, tutti_linear(g, *x, 3, "head"), *y);
+    *loss = tutti_softmax_cross_entropy(g, tutti_nn_linear(g, *x, 3, "head", NULL), *y);
     assert_int_equal(tutti_graph_set_loss(g, *loss), TUTTI_OK);
     assert_int_equal(tutti_graph_optimize(
                          g, &(tutti_optimizer){.kind = TUTTI_SGD, .lr = 0.1F, .momentum = 0.9F}),

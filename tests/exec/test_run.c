@@ -38,7 +38,8 @@ static int set_up(void **state) {
     tutti_graph *g = env.graph;
     env.x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 5});
     env.y = tutti_graph_input(g, "y", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 2});
-    env.out = tutti_linear(g, tutti_tanh(g, tutti_linear(g, env.x, 7, "a")), 2, "b");
+    env.out =
+        tutti_nn_linear(g, tutti_tanh(g, tutti_nn_linear(g, env.x, 7, "a", NULL)), 2, "b", NULL);
     env.loss = tutti_mse(g, env.out, env.y);
     (void)tutti_graph_set_loss(g, env.loss);
     (void)tutti_graph_set_output(g, "out", env.out);

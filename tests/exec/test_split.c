@@ -50,9 +50,9 @@ static void make_model(model *m) {
     m->graph = g;
     m->x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, FEATURES});
     m->y = tutti_graph_input(g, "y", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-    tutti_tensor h = tutti_relu(g, tutti_linear(g, m->x, HIDDEN, "hidden"));
+    tutti_tensor h = tutti_relu(g, tutti_nn_linear(g, m->x, HIDDEN, "hidden", NULL));
     h = tutti_dropout(g, h, 0.25F);
-    m->logits = tutti_linear(g, h, CLASSES, "head");
+    m->logits = tutti_nn_linear(g, h, CLASSES, "head", NULL);
     m->loss = tutti_softmax_cross_entropy(g, m->logits, m->y);
     m->accuracy = tutti_accuracy(g, m->logits, m->y);
     GOOD(tutti_graph_set_loss(g, m->loss));

@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "graph/graph.h"
 #include "op/ops.h"
+#include "tutti/nn.h"
 
 #define OK(expr)                                                                                   \
     do {                                                                                           \

@@ -79,8 +79,9 @@ static inline void mlp_make(mlp *m) {
     tutti_graph *g = m->graph;
     m->x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 8});
     m->labels = tutti_graph_input(g, "labels", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-    const tutti_tensor hidden = tutti_relu(g, tutti_linear(g, m->x, 16, "hidden"));
-    m->loss = tutti_softmax_cross_entropy(g, tutti_linear(g, hidden, 4, "head"), m->labels);
+    const tutti_tensor hidden = tutti_relu(g, tutti_nn_linear(g, m->x, 16, "hidden", NULL));
+    m->loss =
+        tutti_softmax_cross_entropy(g, tutti_nn_linear(g, hidden, 4, "head", NULL), m->labels);
     OK(tutti_graph_set_loss(g, m->loss));
     OK(tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM, .lr = 0.01F}));
     OK(tutti_graph_freeze(g));

@@ -5,6 +5,7 @@
 
 #include "graph/program.h"
 #include "op/ops.h"
+#include "tutti/nn.h"
 
 /* So many that every array grows after the first. */
 #define OUTPUTS 20
@@ -12,7 +13,7 @@
 static tutti_status define(tutti_graph *g) {
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 6});
     const tutti_tensor t = tutti_graph_input(g, "t", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-    tutti_tensor y = tutti_dropout(g, tutti_gelu(g, tutti_linear(g, x, 5, "a")), 0.25F);
+    tutti_tensor y = tutti_dropout(g, tutti_gelu(g, tutti_nn_linear(g, x, 5, "a", NULL)), 0.25F);
     char name[16];
     for (int32_t i = 0; i < OUTPUTS; i++) {
         snprintf(name, sizeof name, "y%d", (int)i);
@@ -21,7 +22,7 @@ static tutti_status define(tutti_graph *g) {
         snprintf(name, sizeof name, "s%d", (int)i);
         (void)tutti_graph_scalar(g, name, 1);
     }
-    const tutti_tensor logits = tutti_linear(g, y, 3, "b");
+    const tutti_tensor logits = tutti_nn_linear(g, y, 3, "b", NULL);
     (void)tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, t));
     (void)tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, t));
     (void)tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM, .clip_norm = 1});

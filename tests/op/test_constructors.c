@@ -68,47 +68,10 @@ static void a_permutation_must_be_there(void **state) {
     rejected(tutti_permute(graph, x, 3, NULL), "permute: perm is NULL, expected 3 axes");
 }
 
-static void linear_needs_a_name(void **state) {
-    (void)state;
-    const tutti_tensor flat = tutti_reshape(graph, x, 2, (int64_t[]){TUTTI_BATCH, 12});
-    rejected(tutti_linear(graph, flat, 5, NULL), "linear: the name is NULL");
-}
-
 static void optimize_needs_options(void **state) {
     (void)state;
     assert_int_equal(tutti_graph_optimize(graph, NULL), TUTTI_INVALID_ARGUMENT);
     rejected((tutti_tensor){0}, "optimize: the options are NULL");
-}
-
-static void linear_checks_its_arguments(void **state) {
-    (void)state;
-    rejected(tutti_linear(graph, x, 5, "head"), "linear head: x is Nx3x4, expected a matrix");
-}
-
-static void linear_needs_an_output(void **state) {
-    (void)state;
-    const tutti_tensor flat = tutti_reshape(graph, x, 2, (int64_t[]){TUTTI_BATCH, 12});
-    rejected(tutti_linear(graph, flat, 0, "head"), "linear head: 0 output features");
-}
-
-static void linear_makes_named_parameters(void **state) {
-    (void)state;
-    const tutti_tensor flat = tutti_reshape(graph, x, 2, (int64_t[]){TUTTI_BATCH, 12});
-    const tutti_tensor y = tutti_linear(graph, flat, 5, "head");
-    char text[TUTTI_SHAPE_TEXT];
-    tutti_shape shape = tutti_graph_tensor_shape(graph, y);
-    assert_string_equal(tutti_shape_text(&shape, text), "Nx5");
-    const tutti_tensor weight = tutti_graph_find(graph, "head.weight");
-    const tutti_tensor bias = tutti_graph_find(graph, "head.bias");
-    shape = tutti_graph_tensor_shape(graph, weight);
-    assert_string_equal(tutti_shape_text(&shape, text), "5x12");
-    shape = tutti_graph_tensor_shape(graph, bias);
-    assert_string_equal(tutti_shape_text(&shape, text), "5");
-    for (int i = 0; i < 2; i++) {
-        const tutti_init init = tutti_graph_record(graph, i == 0 ? weight : bias)->init;
-        assert_int_equal(init.kind, TUTTI_INIT_KAIMING_UNIFORM);
-        assert_true(init.a == 1 && init.b == 12);
-    }
 }
 
 /* batch_norm with one of its arguments wrong. */
@@ -175,11 +138,7 @@ int main(void) {
         TEST(a_negative_number_of_axes_is_refused),
         TEST(axes_must_be_there),
         TEST(a_permutation_must_be_there),
-        TEST(linear_needs_a_name),
         TEST(optimize_needs_options),
-        TEST(linear_checks_its_arguments),
-        TEST(linear_needs_an_output),
-        TEST(linear_makes_named_parameters),
         TEST(batch_norm_checks_its_arguments),
         TEST(a_mean_over_the_batch_divides_by_the_whole_batch),
     };

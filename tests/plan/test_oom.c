@@ -4,7 +4,7 @@
 
 #include "kernel/runtime.h"
 #include "plan/make.h"
-#include "tutti/ops.h"
+#include "tutti/nn.h"
 
 static tutti_graph *graph;
 static tutti_profile profile;
@@ -40,7 +40,8 @@ static void each_allocation(void **state) {
     device.share = TUTTI_SHARE_AUTO;
     assert_int_equal(tutti_graph_make(&graph), TUTTI_OK);
     tutti_tensor x = tutti_graph_input(graph, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 300});
-    tutti_tensor y = tutti_softmax(graph, tutti_linear(graph, tutti_relu(graph, x), 5, "a"));
+    tutti_tensor y =
+        tutti_softmax(graph, tutti_nn_linear(graph, tutti_relu(graph, x), 5, "a", NULL));
     (void)tutti_graph_set_loss(graph, tutti_sum(graph, tutti_mul(graph, y, y), 0, NULL, false));
     (void)tutti_graph_optimize(graph, &(tutti_optimizer){.kind = TUTTI_ADAMW});
     assert_int_equal(tutti_graph_freeze(graph), TUTTI_OK);

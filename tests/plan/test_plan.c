@@ -51,8 +51,8 @@ static tutti_graph *network(void) {
     OK(tutti_graph_make(&g));
     const tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 64});
     const tutti_tensor t = tutti_graph_input(g, "t", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-    tutti_tensor y = tutti_dropout(g, tutti_relu(g, tutti_linear(g, x, 48, "a")), 0.1F);
-    y = tutti_linear(g, y, 10, "b");
+    tutti_tensor y = tutti_dropout(g, tutti_relu(g, tutti_nn_linear(g, x, 48, "a", NULL)), 0.1F);
+    y = tutti_nn_linear(g, y, 10, "b", NULL);
     (void)tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, y, t));
     (void)tutti_graph_set_output(g, "logits", y);
     (void)tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM});

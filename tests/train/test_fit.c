@@ -47,7 +47,7 @@ static tutti_graph *make_graph(const tutti_optimizer *optimizer, bool norm) {
     ok(tutti_graph_make(&g));
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, FEATURES});
     tutti_tensor y = tutti_graph_input(g, "y", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-    tutti_tensor logits = tutti_linear(g, norm ? normalised(g, x) : x, CLASSES, "head");
+    tutti_tensor logits = tutti_nn_linear(g, norm ? normalised(g, x) : x, CLASSES, "head", NULL);
     tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, y));
     tutti_graph_set_output(g, "logits", logits);
     tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, y));

@@ -51,7 +51,7 @@ static tutti_graph *make_graph(void) {
     tutti_tensor y = tutti_graph_input(g, "y", TUTTI_I32, 2, (int64_t[]){TUTTI_BATCH, T});
     tutti_tensor rows =
         tutti_reshape(g, tutti_cast(g, x, TUTTI_F32), 2, (int64_t[]){TUTTI_BATCH, 1});
-    tutti_tensor logits = tutti_linear(g, rows, V, "head");
+    tutti_tensor logits = tutti_nn_linear(g, rows, V, "head", NULL);
     tutti_tensor labels = tutti_reshape(g, y, 1, (int64_t[]){TUTTI_BATCH});
     tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, labels));
     tutti_graph_set_output(g, "logits", logits);
@@ -172,7 +172,7 @@ static void changed_images(void **state) {
         ok(tutti_graph_make(&g));
         tutti_tensor in = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 16});
         tutti_tensor labels = tutti_graph_input(g, "y", TUTTI_I32, 1, (int64_t[]){TUTTI_BATCH});
-        tutti_tensor logits = tutti_linear(g, in, 3, "head");
+        tutti_tensor logits = tutti_nn_linear(g, in, 3, "head", NULL);
         tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, labels));
         tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, labels));
         tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_SGD, .lr = 0.1F});

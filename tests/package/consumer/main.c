@@ -20,7 +20,7 @@ int main(void) {
     TRY(tutti_graph_make(&graph));
     const tutti_tensor x =
         tutti_graph_input(graph, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, IN});
-    const tutti_tensor y = tutti_linear(graph, tutti_relu(graph, x), OUT, "head");
+    const tutti_tensor y = tutti_nn_linear(graph, tutti_relu(graph, x), OUT, "head", NULL);
     TRY(tutti_graph_set_output(graph, "y", y));
     TRY(tutti_graph_freeze(graph));
 
