@@ -100,6 +100,45 @@ TUTTI_API tutti_tensor tutti_broadcast_like(tutti_graph *g, tutti_tensor x, tutt
 TUTTI_API tutti_tensor tutti_expand(tutti_graph *g, tutti_tensor x, int32_t rank,
                                     const int64_t *dims);
 
+/* The end of an axis. */
+#define TUTTI_END INT64_MAX
+/* Elements begin, begin + step, … before end of an axis (a negative axis, begin or end counts from the
+ * end). Not of the batch axis. */
+TUTTI_API tutti_tensor tutti_slice(tutti_graph *g, tutti_tensor x, int32_t axis, int64_t begin,
+                                   int64_t end, int64_t step);
+/* n tensors of equal type one behind the other along an axis that is not the batch; their other
+ * extents agree. */
+TUTTI_API tutti_tensor tutti_concat(tutti_graph *g, int32_t n, const tutti_tensor *x, int32_t axis);
+/* The opposite: x cut along an axis in n parts of the given sizes, or of equal ones when sizes is
+ * NULL. out receives n tensors, all invalid on error. */
+TUTTI_API void tutti_split(tutti_graph *g, tutti_tensor x, int32_t axis, int32_t n,
+                           const int64_t *sizes, tutti_tensor *out);
+/* Elements of x along an axis that is not the batch, chosen by an i32 index: for a matrix and axis 1
+ * y[i][j] = x[i][index[i][j]]. The index has x's extents beside the axis, or only extents of 1
+ * before it, behind it, or both, and then serves all of them: with x a table (VxC), axis 0 and an
+ * index of (Nx1), y (NxC) has a row of the table per index. An index outside gives NaN. */
+TUTTI_API tutti_tensor tutti_gather(tutti_graph *g, tutti_tensor x, int32_t axis,
+                                    tutti_tensor index);
+/* The opposite: x plus each element of src, added where the index says: for a matrix and axis 1
+ * y[i][index[i][j]] += src[i][j]. The index fits src as it fits gather's result. An index outside
+ * makes every place that it could have meant NaN. With axis 0 and src batched, the sums are over the
+ * whole batch. No atomics: equal inputs give equal bits. */
+TUTTI_API tutti_tensor tutti_scatter_add(tutti_graph *g, tutti_tensor x, int32_t axis,
+                                         tutti_tensor index, tutti_tensor src);
+/* A last axis of `classes` elements: 1 at the index (i32), else 0; all NaN for an index outside.
+ * Without gradient. */
+TUTTI_API tutti_tensor tutti_one_hot(tutti_graph *g, tutti_tensor index, int64_t classes);
+
+/* The index (i32) of the first of the largest elements along an axis that is not the batch, which goes
+ * away; a NaN counts as larger than all numbers. Without gradient. */
+TUTTI_API tutti_tensor tutti_argmax(tutti_graph *g, tutti_tensor x, int32_t axis);
+/* The k largest elements along the last axis, the largest first, of equals the first; out_index, which
+ * may be NULL, receives where they were (i32). The gradient is that of the values. */
+TUTTI_API tutti_tensor tutti_top_k(tutti_graph *g, tutti_tensor x, int64_t k,
+                                   tutti_tensor *out_index);
+/* Sums of all elements up to each one along an axis that is not the batch. */
+TUTTI_API tutti_tensor tutti_cumsum(tutti_graph *g, tutti_tensor x, int32_t axis);
+
 /* Softmax over the last axis. */
 TUTTI_API tutti_tensor tutti_softmax(tutti_graph *g, tutti_tensor x);
 

@@ -1,0 +1,71 @@
+/* y[o][r][i] = sum of x[o][q][i] over q <= r, or over q >= r with reverse. x, y: outer x R x inner,
+ * dense.
+ *
+ * cumsum_items: a work-item per (o, i), items of them; any local size.
+ * cumsum_columns: CPUs, a work-item per 16 neighbours i; global size (ceil(inner / 16), outer).
+ * cumsum_group: GPUs, inner == 1, a work-group of LOCAL work-items per row.
+ *
+ * A sum over many elements carries what rounding took from it (Kahan's sum in Neumaier's form, as
+ * branch-free two-sum by Knuth), as errors would add up over the row. */
+#include "rows.clh"
+
+#define ADD(type, sum, lost, value)                                                                \
+    do {                                                                                           \
+        const type added = (sum) + (value);                                                        \
+        const type rest = added - (sum);                                                           \
+        lost += ((sum) - (added - rest)) + ((value)-rest);                                         \
+        sum = added;                                                                               \
+    } while (0)
+
+__kernel void cumsum_items(__global const float *restrict x, __global float *restrict y, int items,
+                           int R, int inner, int reverse) {
+    const int id = (int)get_global_id(0);
+    if (id >= items)
+        return;
+    const int o = id / inner, step = reverse ? -inner : inner;
+    int at = (o * R + (reverse ? R - 1 : 0)) * inner + (id - o * inner);
+    float sum = 0.0f, lost = 0.0f;
+    for (int r = 0; r < R; r++, at += step) {
+        const float value = x[at];
+        ADD(float, sum, lost, value);
+        y[at] = sum + lost;
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+cumsum_columns(__global const float *restrict x, __global float *restrict y, int outer, int R,
+               int inner, int reverse) {
+    const int i = (int)get_global_id(0) * 16, o = (int)get_global_id(1), count = inner - i;
+    const int step = reverse ? -inner : inner;
+    int at = (o * R + (reverse ? R - 1 : 0)) * inner + i;
+    float16 sum = (float16)(0.0f), lost = (float16)(0.0f);
+    for (int r = 0; r < R; r++, at += step) {
+        const float16 value = load16(x + at, count, 0.0f);
+        ADD(float16, sum, lost, value);
+        store16(y + at, count, sum + lost);
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void
+cumsum_group(__global const float *restrict x, __global float *restrict y, int items, int R,
+             int inner, int reverse) {
+    __local float scan[LOCAL];
+    const int id = (int)get_local_id(0), row = (int)get_group_id(0) * R;
+    float sum = 0.0f, lost = 0.0f;
+    for (int r0 = 0; r0 < R; r0 += LOCAL) {
+        const int r = r0 + id, at = row + (reverse ? R - 1 - r : r);
+        scan[id] = r < R ? x[at] : 0.0f;
+        for (int span = 1; span < LOCAL; span *= 2) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            const float value = id >= span ? scan[id - span] : 0.0f;
+            barrier(CLK_LOCAL_MEM_FENCE);
+            scan[id] += value;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (r < R)
+            y[at] = (sum + scan[id]) + lost;
+        const float value = scan[LOCAL - 1];
+        ADD(float, sum, lost, value);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+}
