@@ -30,15 +30,33 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_graph_make(tutti_graph **out);
 /* Frees the graph and all it owns; takes NULL. Plans made from it must be freed before. */
 TUTTI_API void tutti_graph_free(tutti_graph *graph);
 
-/* How a parameter starts. Values come from Philox streams keyed by (seed, parameter name), so a
- * seed gives the same weights on every machine. */
+/* How a parameter starts. Values come from Philox streams keyed by (seed, parameter name) and are
+ * computed with IEEE additions, products, quotients and square roots only, so a seed gives the same
+ * bits on every machine.
+ *
+ * fan_in and fan_out of a shape (out, in, ...): in and out times the extents behind them. Usual
+ * gains: 1 for linear and sigmoid, sqrt(2) for ReLU, sqrt(2 / (1 + s^2)) for leaky ReLU of slope s,
+ * 5/3 for tanh. Sources: Glorot, Bengio: Understanding the difficulty of training deep feedforward
+ * neural networks, 2010 (Xavier); He et al.: Delving deep into rectifiers, 2015 (Kaiming); Saxe et
+ * al.: Exact solutions to the nonlinear dynamics of learning in deep linear networks, 2014. */
 typedef enum tutti_init_kind {
     TUTTI_INIT_ZEROS,
-    TUTTI_INIT_CONSTANT,       /* a */
-    TUTTI_INIT_UNIFORM,        /* [a, b) */
-    TUTTI_INIT_NORMAL,         /* mean a, standard deviation b */
-    TUTTI_INIT_KAIMING_UNIFORM /* [-a/sqrt(fan_in), a/sqrt(fan_in)), fan_in = b */
+    TUTTI_INIT_CONSTANT,         /* a */
+    TUTTI_INIT_UNIFORM,          /* [a, b) */
+    TUTTI_INIT_NORMAL,           /* mean a, standard deviation b */
+    TUTTI_INIT_KAIMING_UNIFORM,  /* [-a/sqrt(fan), a/sqrt(fan)), a = gain * sqrt(3); fan: see b */
+    TUTTI_INIT_KAIMING_NORMAL,   /* standard deviation a/sqrt(fan), a = gain; fan: see b */
+    TUTTI_INIT_XAVIER_UNIFORM,   /* within +-a * sqrt(6 / (fan_in + fan_out)); gain a, 0 means 1 */
+    TUTTI_INIT_XAVIER_NORMAL,    /* standard deviation a * sqrt(2 / (fan_in + fan_out)); likewise */
+    TUTTI_INIT_TRUNCATED_NORMAL, /* as NORMAL, but drawn again beyond a +- 2b */
+    TUTTI_INIT_ORTHOGONAL        /* rows (first axis), or columns where there are fewer, orthogonal
+                                    and of length a; 0 means 1 */
 } tutti_init_kind;
+
+/* As b of the Kaiming kinds: the fan of the parameter's own shape. A positive b is the fan itself
+ * (of the weight that a bias belongs to). */
+#define TUTTI_FAN_IN  0.0F
+#define TUTTI_FAN_OUT (-1.0F)
 
 typedef struct tutti_init {
     tutti_init_kind kind;

@@ -17,17 +17,23 @@ typedef enum tutti_lr_kind {
     TUTTI_LR_CONSTANT,
     TUTTI_LR_STEP,
     TUTTI_LR_COSINE,
-    TUTTI_LR_LINEAR
+    TUTTI_LR_LINEAR,
+    TUTTI_LR_ONE_CYCLE
 } tutti_lr_kind;
-/* Learning rate as a function of the training step. In warm-up it rises linearly: step i of w
- * (counted from 1) uses i/w of the rate. Cosine: Loshchilov, Hutter: SGDR, 2017, without restarts.
- */
+/* Learning rate as a function of the training step (of the update, when the optimizer accumulates
+ * gradients over several steps). In warm-up it rises linearly: step i of w (counted from 1) uses
+ * i/w of the rate. Cosine: Loshchilov, Hutter: SGDR, 2017, without restarts. One cycle: Smith,
+ * Topin: Super-convergence, 2018: from first_factor up to the rate, then down to final_factor, along
+ * half cosines, as PyTorch's OneCycleLR. */
 typedef struct tutti_lr_schedule {
     tutti_lr_kind kind;
     float gamma;          /* STEP: factor every `every_epochs`; default 0.1 */
     int32_t every_epochs; /* STEP; default 30 */
-    float final_factor;   /* COSINE, LINEAR: rate of the last step as a part of the first */
+    float final_factor;   /* rate of the last step as a part of the full rate: COSINE, LINEAR; and
+                             ONE_CYCLE, default 4e-6 */
     int64_t warmup_steps;
+    float first_factor; /* ONE_CYCLE: likewise of the first step; default 0.04 */
+    float rise;         /* ONE_CYCLE: part of the steps in which the rate rises; default 0.3 */
 } tutti_lr_schedule;
 
 /* The rate's factor in step `step` (from 0) of `steps` of a fit with that many steps per epoch. */

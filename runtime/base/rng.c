@@ -2,6 +2,10 @@
 
 #include <math.h>
 
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF /* gcc does so by itself in ISO C */
+#endif
+
 void tutti_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
@@ -53,10 +57,39 @@ float tutti_rng_uniform(tutti_rng *rng) {
     return (float)(tutti_rng_u32(rng) >> 8) * 0x1p-24F;
 }
 
+/* The logarithm and cosine of C libraries differ in the last bit. These are series of operations
+ * that IEEE 754 rounds exactly. */
+static double ln(double x) {
+    int exponent;
+    double m = frexp(x, &exponent);
+    if (m < 0.7071067811865476) {
+        m *= 2;
+        exponent--;
+    }
+    const double s = (m - 1) / (m + 1);
+    double sum = 0; /* artanh(s) / s, |s| < 0.172 */
+    for (int k = 12; k >= 0; k--)
+        sum = sum * (s * s) + 1.0 / (2 * k + 1);
+    return exponent * 0.6931471805599453 + 2 * s * sum;
+}
+
+/* cos(2 pi t) for t in [0, 1]. */
+static double cos_turns(double t) {
+    t = t > 0.5 ? 1 - t : t;
+    const double sign = t > 0.25 ? -1 : 1;
+    t = t > 0.25 ? 0.5 - t : t;
+    const int odd = t > 0.125; /* then the sine of the rest of the quarter */
+    const double x = 6.283185307179586 * (odd ? 0.25 - t : t);
+    double sum = 0;
+    for (int k = 10; k >= 1; k--)
+        sum = (1 + sum) * -(x * x) / ((2 * k + odd - 1) * (2 * k + odd));
+    return sign * (1 + sum) * (odd ? x : 1);
+}
+
 float tutti_rng_normal(tutti_rng *rng) {
     const double u = ((double)tutti_rng_u32(rng) + 0.5) * 0x1p-32;
     const double v = ((double)tutti_rng_u32(rng) + 0.5) * 0x1p-32;
-    return (float)(sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v));
+    return (float)(sqrt(-2.0 * ln(u)) * cos_turns(v));
 }
 
 uint64_t tutti_rng_stream(const char *name) {

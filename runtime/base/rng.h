@@ -22,7 +22,7 @@ uint32_t tutti_rng_u32(tutti_rng *rng);
 uint64_t tutti_rng_below(tutti_rng *rng, uint64_t bound);
 /* [0, 1), 24 bits. */
 float tutti_rng_uniform(tutti_rng *rng);
-/* Standard normal (Box-Muller in double). */
+/* Standard normal (Box-Muller in double), the same bits on every machine. */
 float tutti_rng_normal(tutti_rng *rng);
 /* A stream number from a name. */
 uint64_t tutti_rng_stream(const char *name);

@@ -20,8 +20,7 @@ static tutti_status write_initial(tutti_run *run) {
         float *values = malloc(size + 1);
         if (values == NULL)
             return tutti_fail_memory(size, record->name);
-        tutti_init_fill(record, run->seed, values);
-        tutti_status status = TUTTI_OK;
+        tutti_status status = tutti_init_fill(record, run->seed, values);
         for (int32_t i = 0; i < run->n_members && status == TUTTI_OK; i++)
             status = tutti_member_write(&run->members[i], (tutti_tensor){(uint32_t)id}, values);
         free(values);

@@ -122,6 +122,7 @@ TUTTI_MUST_USE tutti_status tutti_reduce_release(tutti_run_member *member);
 TUTTI_MUST_USE tutti_status tutti_member_wait(tutti_run_member *member, int32_t slot);
 
 /* Initial values of a parameter or state (exec/init.c). */
-void tutti_init_fill(const tutti_tensor_record *record, uint64_t seed, float *out);
+TUTTI_MUST_USE tutti_status tutti_init_fill(const tutti_tensor_record *record, uint64_t seed,
+                                            float *out);
 
 #endif

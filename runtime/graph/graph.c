@@ -173,24 +173,29 @@ tutti_tensor tutti_graph_input(tutti_graph *graph, const char *name, tutti_dtype
     return add_named(graph, TUTTI_TENSOR_INPUT, "input", name, dtype, rank, dims);
 }
 
+static tutti_tensor add_stored(tutti_graph *graph, tutti_tensor_kind kind, const char *what,
+                               const char *name, int32_t rank, const int64_t *dims,
+                               const tutti_init *init) {
+    const tutti_tensor tensor = add_named(graph, kind, what, name, TUTTI_F32, rank, dims);
+    if (tensor.id == 0)
+        return tensor;
+    tutti_tensor_record *record = &graph->tensors[tensor.id];
+    const tutti_status status = tutti_init_check(init, &record->type.shape);
+    if (status != TUTTI_OK)
+        return tutti_graph_reject(graph, tutti_fail_context(status, "%s \"%s\"", what, name));
+    record->init = *init;
+    record->want_grad = kind == TUTTI_TENSOR_PARAM;
+    return tensor;
+}
+
 tutti_tensor tutti_graph_param(tutti_graph *graph, const char *name, int32_t rank,
                                const int64_t *dims, tutti_init init) {
-    tutti_tensor tensor =
-        add_named(graph, TUTTI_TENSOR_PARAM, "parameter", name, TUTTI_F32, rank, dims);
-    if (tensor.id != 0) {
-        graph->tensors[tensor.id].init = init;
-        graph->tensors[tensor.id].want_grad = true;
-    }
-    return tensor;
+    return add_stored(graph, TUTTI_TENSOR_PARAM, "parameter", name, rank, dims, &init);
 }
 
 tutti_tensor tutti_graph_state(tutti_graph *graph, const char *name, int32_t rank,
                                const int64_t *dims, tutti_init init) {
-    tutti_tensor tensor =
-        add_named(graph, TUTTI_TENSOR_STATE, "state", name, TUTTI_F32, rank, dims);
-    if (tensor.id != 0)
-        graph->tensors[tensor.id].init = init;
-    return tensor;
+    return add_stored(graph, TUTTI_TENSOR_STATE, "state", name, rank, dims, &init);
 }
 
 uint32_t tutti_graph_scalar(tutti_graph *graph, const char *name, float initial) {

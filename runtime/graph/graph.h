@@ -105,4 +105,11 @@ bool tutti_shape_broadcast(const tutti_shape *a, const tutti_shape *b, tutti_sha
 /* From the dims of a constructor; fails naming the bad extent. */
 TUTTI_MUST_USE tutti_status tutti_shape_make(int32_t rank, const int64_t *dims, tutti_shape *out);
 
+/* Initial values (graph/initial.c). */
+/* Refuses what cannot start a tensor of that shape, with values. */
+TUTTI_MUST_USE tutti_status tutti_init_check(const tutti_init *init, const tutti_shape *shape);
+/* For rank 2 and more. */
+double tutti_fan_in(const tutti_shape *shape);
+double tutti_fan_out(const tutti_shape *shape);
+
 #endif

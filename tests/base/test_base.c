@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include <math.h>
+
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -130,6 +132,22 @@ static void test_rng(void **state) {
         assert_true(seen[i] > n / 7 - 800 && seen[i] < n / 7 + 800);
 }
 
+/* The generator has a logarithm and a cosine of its own: against the C library's. */
+static void test_normal(void **state) {
+    (void)state;
+    tutti_rng rng, twin;
+    tutti_rng_begin(&rng, 7, 1);
+    tutti_rng_begin(&twin, 7, 1);
+    for (int i = 0; i < 100000; i++) {
+        const double u = ((double)tutti_rng_u32(&twin) + 0.5) * 0x1p-32;
+        const double v = ((double)tutti_rng_u32(&twin) + 0.5) * 0x1p-32;
+        const double expected = sqrt(-2 * log(u)) * cos(2 * M_PI * v);
+        const double got = (double)tutti_rng_normal(&rng);
+        if (!(fabs(got - expected) <= 6e-8 * fabs(expected) + 1e-15))
+            fail_msg("u = %.17g, v = %.17g: %.17g, expected %.17g", u, v, got, expected);
+    }
+}
+
 static tutti_status job(void *user) {
     int *value = user;
     return ++*value % 2 == 0 ? tutti_fail(TUTTI_IO, "even %d", *value) : TUTTI_OK;
@@ -205,11 +223,11 @@ static void test_shape_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),     cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_strbuf),     cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_philox),     cmocka_unit_test(test_rng),
-        cmocka_unit_test(test_worker),     cmocka_unit_test(test_file),
-        cmocka_unit_test(test_shape_text),
+        cmocka_unit_test(test_status), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_strbuf), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_philox), cmocka_unit_test(test_rng),
+        cmocka_unit_test(test_normal), cmocka_unit_test(test_worker),
+        cmocka_unit_test(test_file),   cmocka_unit_test(test_shape_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

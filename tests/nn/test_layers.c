@@ -68,7 +68,7 @@ static float *initial(const char *name, int64_t *count) {
     float *values = malloc((size_t)*count * sizeof *values);
     assert_non_null(values);
     memset(values, 0xFF, (size_t)*count * sizeof *values);
-    tutti_init_fill(record, seed, values);
+    assert_int_equal(tutti_init_fill(record, seed, values), TUTTI_OK);
     return values;
 }
 

@@ -69,12 +69,35 @@ static void linear(void **state) {
     assert_near(tutti_lr_factor(&one, 0, 1, 1), 1); /* one step in all */
 }
 
+/* Values of PyTorch 1.13's OneCycleLR with max_lr 1 and 40 steps. */
+static void one_cycle(void **state) {
+    (void)state;
+    const tutti_lr_schedule s = {.kind = TUTTI_LR_ONE_CYCLE};
+    const struct {
+        int64_t step;
+        double factor;
+    } known[] = {
+        {0, 0.04}, {1, 0.0594433726650413}, {5, 0.451688877628823},  {10, 0.980556627334959},
+        {11, 1},   {12, 0.996856117522202}, {20, 0.766016974193515}, {38, 0.00314788247779848},
+        {39, 4e-6}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        assert_near(tutti_lr_factor(&s, known[i].step, 10, 40), known[i].factor);
+    assert_near(tutti_lr_factor(&s, 100, 10, 40), 4e-6); /* beyond the end */
+    const tutti_lr_schedule other = {
+        .kind = TUTTI_LR_ONE_CYCLE, .first_factor = 0.25F, .final_factor = 0.125F, .rise = 0.5F};
+    assert_near(factor(&other, 0), 0.25);
+    assert_near(factor(&other, 99), 1);
+    assert_near(factor(&other, 199), 0.125);
+    assert_near(tutti_lr_factor(&other, 0, 1, 1), 1); /* one step in all */
+    const tutti_lr_schedule warm = {.kind = TUTTI_LR_ONE_CYCLE, .warmup_steps = 4};
+    assert_near(factor(&warm, 1), 0.5);
+    assert_near(factor(&warm, 4), 0.04);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(constant),
-        cmocka_unit_test(step),
-        cmocka_unit_test(cosine),
-        cmocka_unit_test(linear),
+        cmocka_unit_test(constant), cmocka_unit_test(step),      cmocka_unit_test(cosine),
+        cmocka_unit_test(linear),   cmocka_unit_test(one_cycle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
