@@ -183,14 +183,52 @@ TUTTI_API tutti_tensor tutti_batch_norm(tutti_graph *g, tutti_tensor x, tutti_te
                                         tutti_tensor beta, tutti_tensor running_mean,
                                         tutti_tensor running_var, float momentum, float eps);
 
-/* Losses: the mean over all rows or elements of the whole batch; scalars. */
+/* Losses. Each is a scalar: the mean over all rows or elements of the WHOLE batch, over all devices,
+ * unless said; other reductions are composed of the ops above. Shapes must be equal, nothing is
+ * broadcast unless said. Logits may have rows merged from (N, T, V), with labels merged likewise. */
 /* logits (NxC), labels (N, i32 in 0..C-1; a label outside gives NaN, never a wrong number). */
 TUTTI_API tutti_tensor tutti_softmax_cross_entropy(tutti_graph *g, tutti_tensor logits,
                                                    tutti_tensor labels);
+/* Zero means none. */
+typedef struct tutti_cross_entropy_options {
+    float label_smoothing;      /* from 0 to 1: that part of the label is spread over all classes */
+    bool ignore;                /* rows with the label ignore_index count nothing */
+    int32_t ignore_index;       /* may lie outside of 0..C-1 */
+    tutti_tensor class_weights; /* C, f32, without gradient */
+} tutti_cross_entropy_options;
+/* The same with options (NULL: none). The mean is weighted: rows count as the weight of their label,
+ * and the divisor is the sum of these weights over the whole batch (NaN when it is 0: when every row
+ * is ignored). */
+TUTTI_API tutti_tensor tutti_cross_entropy(tutti_graph *g, tutti_tensor logits, tutti_tensor labels,
+                                           const tutti_cross_entropy_options *options);
 /* logits and targets (in [0, 1]) of equal shape. */
 TUTTI_API tutti_tensor tutti_bce_with_logits(tutti_graph *g, tutti_tensor logits,
                                              tutti_tensor targets);
+/* The same with weights that broadcast to the logits; the invalid tensor means 1. weight scales
+ * elements, pos_weight what targets of 1 cost; the divisor is the number of elements. */
+TUTTI_API tutti_tensor tutti_bce_with_logits_weighted(tutti_graph *g, tutti_tensor logits,
+                                                      tutti_tensor targets, tutti_tensor weight,
+                                                      tutti_tensor pos_weight);
+/* On probabilities (outside of [0, 1]: NaN); logarithms are cut at -100. Prefer logits. */
+TUTTI_API tutti_tensor tutti_bce(tutti_graph *g, tutti_tensor probabilities, tutti_tensor targets);
 TUTTI_API tutti_tensor tutti_mse(tutti_graph *g, tutti_tensor x, tutti_tensor target);
+TUTTI_API tutti_tensor tutti_l1(tutti_graph *g, tutti_tensor x, tutti_tensor target);
+/* With d = x - target: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2). */
+TUTTI_API tutti_tensor tutti_huber(tutti_graph *g, tutti_tensor x, tutti_tensor target,
+                                   float delta);
+/* huber with delta = beta, divided by beta; l1 when beta is 0. */
+TUTTI_API tutti_tensor tutti_smooth_l1(tutti_graph *g, tutti_tensor x, tutti_tensor target,
+                                       float beta);
+/* Kullback-Leibler divergence: sum of p (log p - log_q), divided by the extent of the first axis
+ * over the whole batch. With log_target, p holds logarithms as well. */
+TUTTI_API tutti_tensor tutti_kl_div(tutti_graph *g, tutti_tensor log_q, tutti_tensor p,
+                                    bool log_target);
+/* a b / (|a| |b|) along the last axis: one value per row, no mean. Norms are at least 1e-8. */
+TUTTI_API tutti_tensor tutti_cosine_similarity(tutti_graph *g, tutti_tensor a, tutti_tensor b);
+/* Mean over the rows of 1 - cosine where the row's target is above 0, else max(0, cosine - margin).
+ */
+TUTTI_API tutti_tensor tutti_cosine_embedding(tutti_graph *g, tutti_tensor a, tutti_tensor b,
+                                              tutti_tensor target, float margin);
 
 /* Mean over the batch of 1 where the row's largest logit (the first of equals) is the label. */
 TUTTI_API tutti_tensor tutti_accuracy(tutti_graph *g, tutti_tensor logits, tutti_tensor labels);

@@ -2,7 +2,7 @@
  * overflows nowhere. The constructor takes the mean. */
 #include <math.h>
 
-#include "op/elementwise.h"
+#include "op/loss.h"
 
 tutti_tensor tutti_bce_with_logits(tutti_graph *g, tutti_tensor logits, tutti_tensor targets) {
     const tutti_tensor each = tutti_op_apply1(g, &tutti_op_bce_with_logits,
@@ -55,7 +55,7 @@ static const tutti_op_example examples[] = {
     {.label = "shapes",
      .n_in = 2,
      .in = {{.rank = 2, .dim = {TUTTI_BATCH, 1}}, {.rank = 1, .dim = {TUTTI_BATCH}}},
-     .refused = "bce_with_logits: logits are Nx1, targets are N"},
+     .refused = "bce_with_logits: x is Nx1, target is N"},
 };
 
 const tutti_op tutti_op_bce_with_logits = {
@@ -65,7 +65,7 @@ const tutti_op tutti_op_bce_with_logits = {
     .n_in_max = 2,
     .n_out = 1,
     .flags = TUTTI_OP_ELEMENTWISE,
-    .infer = tutti_elementwise_infer_targets,
+    .infer = tutti_loss_infer,
     .cost = tutti_elementwise_cost_special,
     .grad = grad,
     .ref = ref,

@@ -1,5 +1,5 @@
 /* Whether the sign of a logit says what its target says, per element. */
-#include "op/elementwise.h"
+#include "op/loss.h"
 
 tutti_tensor tutti_binary_accuracy(tutti_graph *g, tutti_tensor logits, tutti_tensor targets) {
     const tutti_tensor hits =
@@ -34,7 +34,7 @@ static const tutti_op_example examples[] = {
     {.label = "shapes",
      .n_in = 2,
      .in = {{.rank = 2, .dim = {TUTTI_BATCH, 1}}, {.rank = 1, .dim = {TUTTI_BATCH}}},
-     .refused = "binary_hit: logits are Nx1, targets are N"},
+     .refused = "binary_hit: x is Nx1, target is N"},
 };
 
 const tutti_op tutti_op_binary_hit = {
@@ -44,7 +44,7 @@ const tutti_op tutti_op_binary_hit = {
     .n_in_max = 2,
     .n_out = 1,
     .flags = TUTTI_OP_ELEMENTWISE | TUTTI_OP_NO_GRAD,
-    .infer = tutti_elementwise_infer_targets,
+    .infer = tutti_loss_infer,
     .cost = tutti_elementwise_cost,
     .ref = ref,
     .expr = expr,

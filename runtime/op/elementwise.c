@@ -24,15 +24,6 @@ tutti_status tutti_elementwise_infer(const tutti_node_info *node, tutti_infer *o
     return TUTTI_OK;
 }
 
-tutti_status tutti_elementwise_infer_targets(const tutti_node_info *node, tutti_infer *out) {
-    char a[TUTTI_SHAPE_TEXT], b[TUTTI_SHAPE_TEXT];
-    if (!tutti_shape_equal(&node->in_type[0].shape, &node->in_type[1].shape))
-        return tutti_op_fail(node, TUTTI_SHAPE, "logits are %s, targets are %s",
-                             tutti_shape_text(&node->in_type[0].shape, a),
-                             tutti_shape_text(&node->in_type[1].shape, b));
-    return tutti_elementwise_infer(node, out);
-}
-
 static tutti_cost cost(const tutti_node_info *node, int64_t n, double per_element) {
     const double count = (double)tutti_shape_count(&node->out_type[0].shape, n);
     double bytes = 4.0 * count;

@@ -8,9 +8,6 @@
 
 /* infer: all inputs f32; the output is their common broadcast shape. */
 tutti_status tutti_elementwise_infer(const tutti_node_info *node, tutti_infer *out);
-/* infer of losses and hits per element: also, logits and targets have one shape, since N against Nx1
- * would broadcast to a wrong number without a sound. */
-tutti_status tutti_elementwise_infer_targets(const tutti_node_info *node, tutti_infer *out);
 /* cost: one operation per element, or about sixteen for exp, log, tanh and the like. */
 tutti_cost tutti_elementwise_cost(const tutti_node_info *node, int64_t n);
 tutti_cost tutti_elementwise_cost_special(const tutti_node_info *node, int64_t n);

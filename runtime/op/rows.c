@@ -23,8 +23,8 @@ tutti_shape tutti_rows_shape(const tutti_shape *shape) {
     return rows;
 }
 
-tutti_status tutti_rows_lower(const tutti_node_info *node, const tutti_device_info *device,
-                              tutti_lowering *out) {
+tutti_launch *tutti_rows_launch(const tutti_node_info *node, const tutti_device_info *device,
+                                tutti_lowering *out, const char *options) {
     const int64_t columns = tutti_rows_columns(node);
     const tutti_extent rows = tutti_rows_count(node);
     const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
@@ -35,8 +35,9 @@ tutti_status tutti_rows_lower(const tutti_node_info *node, const tutti_device_in
     snprintf(entry, sizeof entry, "%s_%s", node->op->name, group ? "group" : "row");
     tutti_candidate *candidate = tutti_lowering_candidate(out, group ? "group" : "row");
     tutti_launch *launch =
-        group ? tutti_candidate_launch(out, candidate, file, entry, "-DLOCAL=%d", local)
-              : tutti_candidate_launch(out, candidate, file, entry, "%s", "");
+        group ? tutti_candidate_launch(out, candidate, file, entry, "-DLOCAL=%d%s%s", local,
+                                       options[0] != '\0' ? " " : "", options)
+              : tutti_candidate_launch(out, candidate, file, entry, "%s", options);
     for (int32_t i = 0; i < node->n_in; i++)
         tutti_launch_tensor(out, launch, node->in[i]);
     tutti_launch_tensor(out, launch, node->out[0]);
@@ -47,6 +48,12 @@ tutti_status tutti_rows_lower(const tutti_node_info *node, const tutti_device_in
                            local);
     else
         tutti_launch_range(launch, rows, 1, is_cpu ? 1 : 64);
+    return launch;
+}
+
+tutti_status tutti_rows_lower(const tutti_node_info *node, const tutti_device_info *device,
+                              tutti_lowering *out) {
+    (void)tutti_rows_launch(node, device, out, "");
     return tutti_lowering_status(out);
 }
 

@@ -12,6 +12,10 @@ tutti_extent tutti_rows_count(const tutti_node_info *node);
 /* lower: a work-item per row for CPUs and short rows, a work-group per row elsewhere. */
 tutti_status tutti_rows_lower(const tutti_node_info *node, const tutti_device_info *device,
                               tutti_lowering *out);
+/* The launch of tutti_rows_lower, for kernels with more build options, or with more arguments behind
+ * the columns. */
+tutti_launch *tutti_rows_launch(const tutti_node_info *node, const tutti_device_info *device,
+                                tutti_lowering *out, const char *options);
 /* cost: inputs and output once; `flops_per_element` of input 0. */
 tutti_cost tutti_rows_cost(const tutti_node_info *node, int64_t n, double flops_per_element);
 /* Checks logits (f32, rows x columns) and labels (i32, rows). */

@@ -41,11 +41,15 @@ def labels(n, classes):
     return torch.tensor(rng.integers(0, classes, n))
 
 
-def case(name, fn, *inputs, grad=True):
+def case(name, fn, *inputs, grad=True, grad_of=None, extra=()):
+    """grad_of: the inputs with gradients, when not all f32 ones; extra: inputs that fn does not take."""
     leaves = []
+    for i, x in enumerate(extra):
+        put(f"{name}/in{len(inputs) + i}", x)
     for i, x in enumerate(inputs):
         put(f"{name}/in{i}", x)
-        leaves.append(x.clone().requires_grad_(grad and x.is_floating_point()))
+        wanted = grad and x.is_floating_point() and (grad_of is None or i in grad_of)
+        leaves.append(x.clone().requires_grad_(wanted))
     out = fn(*leaves)
     put(f"{name}/out", out)
     if not grad:

@@ -39,6 +39,11 @@ typedef struct placed_case {
     bool has_grad;
 } placed_case;
 
+static bool has_grad_of(const golden_case *c, int32_t input) {
+    golden grad;
+    return golden_find(&file, &grad, "%s/grad%d", c->name, (int)input);
+}
+
 /* Adds the case to the graph; `loss` grows by sum(y * dout), so that dout is the gradient of y. */
 static void place(tutti_graph *g, const golden_case *c, placed_case *p, tutti_tensor *loss) {
     char name[64];
@@ -47,7 +52,7 @@ static void place(tutti_graph *g, const golden_case *c, placed_case *p, tutti_te
         const int i = p->n_in;
         snprintf(name, sizeof name, "%s.x%d", c->name, i);
         p->x[i] = make_input(g, name, &p->value[i], (c->batched >> i & 1) != 0);
-        if (p->value[i].dtype == TUTTI_F32)
+        if (has_grad_of(c, i))
             OK(tutti_graph_want_grad(g, p->x[i]));
     }
     p->y = c->build(g, p->x);
@@ -86,7 +91,7 @@ static void check_family(size_t first, size_t end) {
         for (int32_t i = -1; i < p->n_in; i++) {
             if (i >= 0)
                 feeds[n_feeds++] = (tutti_feed){p->x[i], p->value[i].data};
-            if (i >= 0 && (!p->has_grad || p->value[i].dtype != TUTTI_F32))
+            if (i >= 0 && (!p->has_grad || !has_grad_of(&cases[c], i)))
                 continue;
             const char *what = i < 0 ? "out" : grad_names[i];
             const tutti_tensor tensor = i < 0 ? p->y : tutti_graph_grad(g, p->x[i]);

@@ -129,6 +129,35 @@ static void a_mean_over_the_batch_divides_by_the_whole_batch(void **state) {
         free(memory[i]);
 }
 
+static void composed_losses_refuse_unequal_shapes(void **state) {
+    (void)state;
+    const tutti_tensor flat = tutti_reshape(graph, x, 2, (int64_t[]){TUTTI_BATCH, 12});
+    rejected(tutti_cosine_similarity(graph, x, flat),
+             "cosine_similarity: x is Nx3x4, target is Nx12");
+}
+
+static void cosine_embedding_needs_a_target_per_row(void **state) {
+    (void)state;
+    rejected(tutti_cosine_embedding(graph, x, x, x, 0),
+             "cosine_embedding: x is Nx3, target is Nx3x4");
+}
+
+static void weights_do_not_widen_a_loss(void **state) {
+    (void)state;
+    const tutti_tensor flat = tutti_reshape(graph, x, 2, (int64_t[]){TUTTI_BATCH, 12});
+    const tutti_tensor wide = tutti_graph_input(graph, "w", TUTTI_F32, 3, (int64_t[]){5, 1, 12});
+    rejected(tutti_bce_with_logits_weighted(graph, flat, flat, wide, (tutti_tensor){0}),
+             "do not broadcast");
+}
+
+static void weights_of_higher_rank_are_refused(void **state) {
+    (void)state;
+    const tutti_tensor whole = tutti_graph_input(graph, "y", TUTTI_F32, 1, (int64_t[]){12});
+    const tutti_tensor wide = tutti_graph_input(graph, "w", TUTTI_F32, 2, (int64_t[]){5, 12});
+    rejected(tutti_bce_with_logits_weighted(graph, whole, whole, (tutti_tensor){0}, wide),
+             "bce_with_logits: logits are 12, with the weights 5x12");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -141,6 +170,10 @@ int main(void) {
         TEST(optimize_needs_options),
         TEST(batch_norm_checks_its_arguments),
         TEST(a_mean_over_the_batch_divides_by_the_whole_batch),
+        TEST(composed_losses_refuse_unequal_shapes),
+        TEST(cosine_embedding_needs_a_target_per_row),
+        TEST(weights_do_not_widen_a_loss),
+        TEST(weights_of_higher_rank_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

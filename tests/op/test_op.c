@@ -80,7 +80,7 @@ static void test_losses_refuse_other_shapes(void **state) {
     x = begin(&g, DIMS(TUTTI_BATCH, 1));
     t = tutti_graph_input(g, "t", TUTTI_F32, DIMS(TUTTI_BATCH));
     assert_int_equal(tutti_bce_with_logits(g, x, t).id, 0);
-    expect_message(g, "bce_with_logits: logits are Nx1, targets are N");
+    expect_message(g, "bce_with_logits: x is Nx1, target is N");
     tutti_graph_free(g);
 }
 
