@@ -91,22 +91,46 @@ TUTTI_API tutti_status tutti_graph_backward(tutti_graph *graph);
 TUTTI_API tutti_tensor tutti_graph_grad(const tutti_graph *graph, tutti_tensor tensor);
 TUTTI_API tutti_status tutti_graph_want_grad(tutti_graph *graph, tutti_tensor input);
 
-typedef enum tutti_optimizer_kind { TUTTI_SGD, TUTTI_ADAM, TUTTI_ADAMW } tutti_optimizer_kind;
+typedef enum tutti_optimizer_kind {
+    TUTTI_SGD,
+    TUTTI_ADAM,
+    TUTTI_ADAMW,
+    TUTTI_RMSPROP,
+    TUTTI_ADAGRAD,
+    TUTTI_LAMB
+} tutti_optimizer_kind;
+
+/* Parameters that are trained otherwise than the rest. The first group whose pattern matches a
+ * parameter's name decides. Zero means as the optimizer says. */
+typedef struct tutti_param_group {
+    const char *pattern; /* as in a shell: "*.bias", "encoder.?.*", "[ab]*"; NULL: every name */
+    float lr_factor;     /* of the learning rate; default 1 */
+    float weight_decay;
+    bool no_decay; /* weight decay is 0 */
+} tutti_param_group;
 
 /* Zero means the default. The learning rate becomes the graph scalar "lr". */
 typedef struct tutti_optimizer {
     tutti_optimizer_kind kind;
-    float lr;           /* default 0.01 for SGD, 0.001 for Adam and AdamW */
-    float momentum;     /* SGD */
+    float lr;           /* default 0.01 for SGD, RMSprop and Adagrad, 0.001 for the others */
+    float momentum;     /* SGD, RMSprop */
     bool nesterov;      /* SGD, needs momentum */
-    float weight_decay; /* SGD, Adam: added to the gradient; AdamW: decoupled */
-    float beta1, beta2; /* Adam, AdamW; default 0.9, 0.999 */
-    float eps;          /* Adam, AdamW; default 1e-8 */
+    float weight_decay; /* AdamW, LAMB: decoupled; the others: added to the gradient */
+    float beta1, beta2; /* Adam, AdamW, LAMB; default 0.9, 0.999 */
+    float eps;          /* default 1e-8; Adagrad 1e-10, LAMB 1e-6 */
     float clip_norm;    /* > 0: gradients are scaled so that their global L2 norm is at most this */
+    float alpha;        /* RMSprop: decay of the mean square; default 0.99 */
+    bool centered;      /* RMSprop: by the variance instead of the mean square */
+    /* No weight decay for parameters of rank 0 and 1 (biases, norms), unless their group has one. */
+    bool no_decay_on_1d;
+    const tutti_param_group
+        *groups; /* borrowed for the call; one that matches nothing is refused */
+    int32_t n_groups;
 } tutti_optimizer;
 
-/* Appends backward (when missing), clipping and one update node per parameter.
- * Sources: SGD with momentum as in PyTorch; Adam: Kingma, Ba 2015; AdamW: Loshchilov, Hutter 2019.
+/* Appends backward (when missing), clipping and one update node per parameter. Sources: SGD with
+ * momentum as in PyTorch; Adam: Kingma, Ba 2015; AdamW: Loshchilov, Hutter 2019; RMSprop: Hinton
+ * 2012, Graves 2013; Adagrad: Duchi, Hazan, Singer 2011; LAMB: You et al. 2020.
  */
 TUTTI_API tutti_status tutti_graph_optimize(tutti_graph *graph, const tutti_optimizer *optimizer);
 

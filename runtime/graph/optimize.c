@@ -1,5 +1,5 @@
 /* Appends the optimizer: gradient clipping and one update node per parameter. */
-#include <inttypes.h>
+#include <fnmatch.h>
 #include <math.h>
 
 #include "base/log.h"
@@ -19,8 +19,27 @@ static float or_default(float value, float otherwise) {
     return value == 0 ? otherwise : value;
 }
 
+static float default_lr(tutti_optimizer_kind kind) {
+    return kind == TUTTI_SGD || kind == TUTTI_RMSPROP || kind == TUTTI_ADAGRAD ? 0.01F : 0.001F;
+}
+
+static tutti_status check_groups(const tutti_optimizer *o) {
+    if (o->n_groups < 0 || (o->groups == NULL && o->n_groups > 0))
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: %d groups at %p", (int)o->n_groups,
+                          (const void *)o->groups);
+    for (int32_t i = 0; i < o->n_groups; i++) {
+        TUTTI_TRY(check("lr_factor of a group", o->groups[i].lr_factor, 0, INFINITY));
+        TUTTI_TRY(check("weight_decay of a group", o->groups[i].weight_decay, 0, INFINITY));
+        if (o->groups[i].no_decay && o->groups[i].weight_decay != 0)
+            return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                              "optimize: group %d has weight_decay %g and no_decay", (int)i,
+                              (double)o->groups[i].weight_decay);
+    }
+    return TUTTI_OK;
+}
+
 static tutti_status check_options(const tutti_optimizer *o) {
-    if (o->kind != TUTTI_SGD && o->kind != TUTTI_ADAM && o->kind != TUTTI_ADAMW)
+    if ((unsigned)o->kind > TUTTI_LAMB)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: %d is no optimizer", (int)o->kind);
     TUTTI_TRY(check("lr", o->lr, 0, INFINITY));
     TUTTI_TRY(check("momentum", o->momentum, 0, 1));
@@ -29,12 +48,61 @@ static tutti_status check_options(const tutti_optimizer *o) {
     TUTTI_TRY(check("beta2", o->beta2, 0, 1));
     TUTTI_TRY(check("eps", o->eps, 0, INFINITY));
     TUTTI_TRY(check("clip_norm", o->clip_norm, 0, INFINITY));
+    TUTTI_TRY(check("alpha", o->alpha, 0, 1));
     if (o->nesterov && o->momentum == 0)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: nesterov needs a momentum");
-    if (o->kind != TUTTI_SGD && (o->momentum != 0 || o->nesterov))
+    if (o->nesterov && o->kind != TUTTI_SGD)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: nesterov is of SGD only");
+    if (o->momentum != 0 && o->kind != TUTTI_SGD && o->kind != TUTTI_RMSPROP)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: momentum is of SGD and RMSprop only");
+    if ((o->alpha != 0 || o->centered) && o->kind != TUTTI_RMSPROP)
         return tutti_fail(TUTTI_INVALID_ARGUMENT,
-                          "optimize: momentum and nesterov are of SGD only");
+                          "optimize: alpha and centered are of RMSprop only");
+    return check_groups(o);
+}
+
+static bool is_trained(const tutti_graph *graph, int32_t tensor) {
+    const tutti_tensor_record *record = &graph->tensors[tensor];
+    return record->kind == TUTTI_TENSOR_PARAM && record->grad.id != 0;
+}
+
+static bool matches(const tutti_param_group *group, const char *name) {
+    return group->pattern == NULL || fnmatch(group->pattern, name, 0) == 0;
+}
+
+/* A group that matches nothing is a misspelt one. */
+static tutti_status check_matches(const tutti_graph *graph, const tutti_optimizer *o) {
+    for (int32_t g = 0; g < o->n_groups; g++) {
+        bool any = false;
+        for (int32_t i = 1; i < graph->n_tensors; i++)
+            any |= is_trained(graph, i) && matches(&o->groups[g], graph->tensors[i].name);
+        if (!any)
+            return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                              "optimize: group %d, \"%s\", matches no parameter that is trained",
+                              (int)g, o->groups[g].pattern != NULL ? o->groups[g].pattern : "*");
+    }
     return TUTTI_OK;
+}
+
+/* What the groups say of a parameter. */
+typedef struct choice {
+    double lr_factor, weight_decay;
+} choice;
+
+static choice choose(const tutti_graph *graph, const tutti_optimizer *o, tutti_tensor param) {
+    const bool flat = graph->tensors[param.id].type.shape.rank < 2;
+    choice c = {1, o->no_decay_on_1d && flat ? 0 : tutti_decimal(o->weight_decay)};
+    for (int32_t i = 0; i < o->n_groups; i++) {
+        const tutti_param_group *group = &o->groups[i];
+        if (!matches(group, graph->tensors[param.id].name))
+            continue;
+        if (group->lr_factor != 0)
+            c.lr_factor = tutti_decimal(group->lr_factor);
+        if (group->weight_decay != 0 || group->no_decay)
+            c.weight_decay = tutti_decimal(group->weight_decay);
+        break;
+    }
+    return c;
 }
 
 /* The factor by which every gradient is scaled, as PyTorch's clip_grad_norm_. */
@@ -61,28 +129,51 @@ static tutti_tensor state_like(tutti_graph *graph, tutti_tensor param, const cha
                              (tutti_init){.kind = TUTTI_INIT_ZEROS});
 }
 
-static tutti_status update(tutti_graph *graph, const tutti_optimizer *o, tutti_tensor param,
+/* The parameter after the update. */
+static tutti_tensor update(tutti_graph *graph, const tutti_optimizer *o, tutti_tensor param,
                            tutti_tensor grad, uint32_t lr) {
-    if (o->kind == TUTTI_SGD) {
-        const tutti_sgd_attr attr = {.momentum = tutti_decimal(o->momentum),
-                                     .weight_decay = tutti_decimal(o->weight_decay),
-                                     .lr = lr,
-                                     .nesterov = o->nesterov};
-        tutti_tensor momentum = {0};
-        if (o->momentum > 0 && (momentum = state_like(graph, param, "momentum")).id == 0)
-            return graph->status;
-        return tutti_sgd(graph, param, grad, momentum, &attr);
+    const choice c = choose(graph, o, param);
+    const tutti_update_attr common = {.lr_factor = c.lr_factor, .lr = lr, .every = 1};
+    const tutti_tensor none = {0};
+    const tutti_tensor momentum = o->momentum > 0 ? state_like(graph, param, "momentum") : none;
+    switch (o->kind) {
+    case TUTTI_SGD:
+        return tutti_sgd(graph, param, grad, momentum,
+                         &(tutti_sgd_attr){.update = common,
+                                           .momentum = tutti_decimal(o->momentum),
+                                           .weight_decay = c.weight_decay,
+                                           .nesterov = o->nesterov});
+    case TUTTI_RMSPROP:
+        return tutti_rmsprop(graph, param, grad, state_like(graph, param, "square"),
+                             o->centered ? state_like(graph, param, "mean") : none, momentum,
+                             &(tutti_rmsprop_attr){
+                                 .update = common,
+                                 .alpha = tutti_decimal(or_default(o->alpha, 0.99F)),
+                                 .eps = tutti_decimal(or_default(o->eps, 1e-8F)),
+                                 .momentum = tutti_decimal(o->momentum),
+                                 .weight_decay = c.weight_decay,
+                                 .centered = o->centered,
+                             });
+    case TUTTI_ADAGRAD:
+        return tutti_adagrad(graph, param, grad, state_like(graph, param, "sum"),
+                             &(tutti_adagrad_attr){.update = common,
+                                                   .eps = tutti_decimal(or_default(o->eps, 1e-10F)),
+                                                   .weight_decay = c.weight_decay});
+    case TUTTI_ADAM:
+    case TUTTI_ADAMW:
+    case TUTTI_LAMB:
+        break;
     }
-    const tutti_adam_attr attr = {.beta1 = tutti_decimal(or_default(o->beta1, 0.9F)),
+    const float eps = o->kind == TUTTI_LAMB ? 1e-6F : 1e-8F;
+    const tutti_adam_attr attr = {.update = common,
+                                  .beta1 = tutti_decimal(or_default(o->beta1, 0.9F)),
                                   .beta2 = tutti_decimal(or_default(o->beta2, 0.999F)),
-                                  .eps = tutti_decimal(or_default(o->eps, 1e-8F)),
-                                  .weight_decay = tutti_decimal(o->weight_decay),
-                                  .lr = lr};
+                                  .eps = tutti_decimal(or_default(o->eps, eps)),
+                                  .weight_decay = c.weight_decay};
     const tutti_tensor m = state_like(graph, param, "m"), v = state_like(graph, param, "v");
-    if (v.id == 0)
-        return graph->status;
-    return o->kind == TUTTI_ADAM ? tutti_adam(graph, param, grad, m, v, &attr)
-                                 : tutti_adamw(graph, param, grad, m, v, &attr);
+    return o->kind == TUTTI_ADAM    ? tutti_adam(graph, param, grad, m, v, &attr)
+           : o->kind == TUTTI_ADAMW ? tutti_adamw(graph, param, grad, m, v, &attr)
+                                    : tutti_lamb(graph, param, grad, m, v, &attr);
 }
 
 static tutti_status optimize(tutti_graph *graph, const tutti_optimizer *o) {
@@ -111,18 +202,18 @@ static tutti_status optimize(tutti_graph *graph, const tutti_optimizer *o) {
     }
     if (trained == 0)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: the loss depends on no parameter");
-    const uint32_t lr =
-        tutti_graph_scalar(graph, "lr", or_default(o->lr, o->kind == TUTTI_SGD ? 0.01F : 0.001F));
+    TUTTI_TRY(check_matches(graph, o));
+    const uint32_t lr = tutti_graph_scalar(graph, "lr", or_default(o->lr, default_lr(o->kind)));
     tutti_tensor factor = {0};
     if (o->clip_norm > 0)
         factor = clip_factor(graph, n_tensors, o->clip_norm);
     for (int32_t i = 1; i < n_tensors && graph->status == TUTTI_OK; i++) {
         tutti_tensor grad = graph->tensors[i].grad;
-        if (graph->tensors[i].kind != TUTTI_TENSOR_PARAM || grad.id == 0)
+        if (!is_trained(graph, i))
             continue;
         if (o->clip_norm > 0)
             grad = tutti_mul(graph, grad, factor);
-        TUTTI_TRY(update(graph, o, (tutti_tensor){(uint32_t)i}, grad, lr));
+        (void)update(graph, o, (tutti_tensor){(uint32_t)i}, grad, lr);
     }
     for (int32_t i = n_nodes; i < graph->n_nodes; i++)
         graph->nodes[i].backward = true;

@@ -2,10 +2,10 @@
  * gradient. Order of operations as in PyTorch. */
 #include "op/optimizer.h"
 
-tutti_status tutti_adam(tutti_graph *graph, tutti_tensor param, tutti_tensor grad, tutti_tensor m,
+tutti_tensor tutti_adam(tutti_graph *graph, tutti_tensor param, tutti_tensor grad, tutti_tensor m,
                         tutti_tensor v, const tutti_adam_attr *attr) {
-    return tutti_op_apply(graph, &tutti_op_adam, (tutti_tensor[]){param, grad, m, v}, 4, attr,
-                          sizeof *attr, NULL);
+    return tutti_op_apply1(graph, &tutti_op_adam, (tutti_tensor[]){param, grad, m, v}, 4, attr,
+                           sizeof *attr);
 }
 
 static tutti_cost cost(const tutti_node_info *node, int64_t n) {
@@ -35,9 +35,9 @@ static void ref(const tutti_ref_call *call) {
             __VA_ARGS__, .lo = 0.01F, .hi = 1                                                      \
         }                                                                                          \
     }
-static const tutti_adam_attr usual = {0.9, 0.999, 1e-8, 0, 0, 0};
-static const tutti_adam_attr decayed = {0.8, 0.9, 1e-3, 0.1, 3, 0};
-static const tutti_adam_attr bad = {1, 0.999, 1e-8, 0, 0, 0};
+static const tutti_adam_attr usual = {{1, 0, 1}, 0.9, 0.999, 1e-8, 0};
+static const tutti_adam_attr decayed = {{0.5, 3, 2}, 0.8, 0.9, 1e-3, 0.1};
+static const tutti_adam_attr bad = {{1, 0, 1}, 1, 0.999, 1e-8, 0};
 static const tutti_op_example examples[] = {
     {.label = "matrix", .n_in = 4, .in = STATES(.rank = 2, .dim = {33, 7}), .attr = &usual},
     {.label = "decay", .n_in = 4, .in = STATES(.rank = 1, .dim = {130}), .attr = &decayed},
@@ -62,6 +62,7 @@ const tutti_op tutti_op_adam = {
     .summary = "Adam's update of a parameter and its two moments",
     .n_in_min = 4,
     .n_in_max = 4,
+    .n_out = 1,
     .flags = TUTTI_OP_UPDATE | TUTTI_OP_NO_GRAD,
     .mutates = 1U << 0 | 1U << 2 | 1U << 3,
     .attr_size = sizeof(tutti_adam_attr),

@@ -30,29 +30,53 @@ tutti_tensor tutti_broadcast_to(tutti_graph *graph, tutti_tensor x, const tutti_
  * gets its operand's shape. A sum over the batch covers the whole batch. */
 tutti_tensor tutti_reduce_to(tutti_graph *graph, tutti_tensor x, const tutti_shape *shape);
 
-/* Optimizers: update nodes without outputs that change param and the states in place. lr is the
- * index of a graph scalar. Numbers are double, so that 0.999 means 0.999. */
+/* Optimizers: update nodes that change param and the states in place; the output is the new
+ * parameter. Numbers are double, so that 0.999 means 0.999. Every attr starts with this. */
+typedef struct tutti_update_attr {
+    double lr_factor; /* of this parameter */
+    uint32_t lr;      /* index of a graph scalar */
+    uint32_t every;   /* training steps per update, at least 1 */
+} tutti_update_attr;
+
 typedef struct tutti_sgd_attr {
+    tutti_update_attr update;
     double momentum, weight_decay;
-    uint32_t lr;
-    uint32_t nesterov; /* 0 or 1 */
+    uint64_t nesterov; /* 0 or 1 */
 } tutti_sgd_attr;
 
+/* Adam, AdamW, LAMB. */
 typedef struct tutti_adam_attr {
+    tutti_update_attr update;
     double beta1, beta2, eps, weight_decay;
-    uint32_t lr;
-    uint32_t reserved; /* 0 */
 } tutti_adam_attr;
 
-/* momentum is the state of that name, shaped like param; invalid (id 0) when attr->momentum is 0.
- */
-tutti_status tutti_sgd(tutti_graph *graph, tutti_tensor param, tutti_tensor grad,
+typedef struct tutti_rmsprop_attr {
+    tutti_update_attr update;
+    double alpha, eps, momentum, weight_decay;
+    uint64_t centered; /* 0 or 1 */
+} tutti_rmsprop_attr;
+
+typedef struct tutti_adagrad_attr {
+    tutti_update_attr update;
+    double eps, weight_decay;
+} tutti_adagrad_attr;
+
+/* States have the parameter's shape and start at zero. momentum: invalid (id 0) when attr->momentum
+ * is 0. */
+tutti_tensor tutti_sgd(tutti_graph *graph, tutti_tensor param, tutti_tensor grad,
                        tutti_tensor momentum, const tutti_sgd_attr *attr);
-/* m and v: states, shaped like param, that start at zero. */
-tutti_status tutti_adam(tutti_graph *graph, tutti_tensor param, tutti_tensor grad, tutti_tensor m,
+tutti_tensor tutti_adam(tutti_graph *graph, tutti_tensor param, tutti_tensor grad, tutti_tensor m,
                         tutti_tensor v, const tutti_adam_attr *attr);
-tutti_status tutti_adamw(tutti_graph *graph, tutti_tensor param, tutti_tensor grad, tutti_tensor m,
+tutti_tensor tutti_adamw(tutti_graph *graph, tutti_tensor param, tutti_tensor grad, tutti_tensor m,
                          tutti_tensor v, const tutti_adam_attr *attr);
+tutti_tensor tutti_lamb(tutti_graph *graph, tutti_tensor param, tutti_tensor grad, tutti_tensor m,
+                        tutti_tensor v, const tutti_adam_attr *attr);
+/* mean: invalid when not attr->centered. */
+tutti_tensor tutti_rmsprop(tutti_graph *graph, tutti_tensor param, tutti_tensor grad,
+                           tutti_tensor square, tutti_tensor mean, tutti_tensor momentum,
+                           const tutti_rmsprop_attr *attr);
+tutti_tensor tutti_adagrad(tutti_graph *graph, tutti_tensor param, tutti_tensor grad,
+                           tutti_tensor sum, const tutti_adagrad_attr *attr);
 typedef struct tutti_running_average_attr {
     double momentum;
     /* Elements that the value, a variance over all of them, comes from: it is turned into the

@@ -17,7 +17,6 @@ double tutti_decimal(float value) {
 }
 
 tutti_status tutti_update_infer(const tutti_node_info *node, tutti_infer *out) {
-    (void)out;
     const tutti_shape *param = &node->in_type[0].shape;
     for (int32_t i = 0; i < node->n_in; i++) {
         char a[TUTTI_SHAPE_TEXT], b[TUTTI_SHAPE_TEXT];
@@ -33,7 +32,30 @@ tutti_status tutti_update_infer(const tutti_node_info *node, tutti_infer *out) {
                                  tutti_shape_text(param, a), (int)i,
                                  tutti_shape_text(&type->shape, b));
     }
+    out->type = node->in_type[0];
     return TUTTI_OK;
+}
+
+tutti_status tutti_optimizer_infer(const tutti_node_info *node, tutti_infer *out) {
+    const tutti_update_attr *attr = node->attr;
+    if (!(attr->lr_factor >= 0) || !isfinite(attr->lr_factor) || attr->every == 0)
+        return tutti_op_fail(node, TUTTI_INVALID_ARGUMENT,
+                             "lr_factor is %g, an update every %u steps: must be at least 0 and 1",
+                             attr->lr_factor, (unsigned)attr->every);
+    return tutti_update_infer(node, out);
+}
+
+double tutti_update_lr(const tutti_run_values *run, const void *attr) {
+    const tutti_update_attr *update = attr;
+    return (double)run->scalars[update->lr] * update->lr_factor;
+}
+
+double tutti_update_number(const tutti_run_values *run, const void *attr) {
+    return (double)(run->step / ((const tutti_update_attr *)attr)->every + 1);
+}
+
+float tutti_update_lr_f32(const tutti_run_values *run, const void *attr) {
+    return (float)tutti_update_lr(run, attr);
 }
 
 tutti_cost tutti_update_cost(const tutti_node_info *node, double flops) {
@@ -58,13 +80,13 @@ tutti_launch *tutti_update_launch(const tutti_node_info *node, tutti_lowering *o
 
 float tutti_adam_step_size(const tutti_run_values *run, const void *attr) {
     const tutti_adam_attr *adam = attr;
-    const double lr = (double)run->scalars[adam->lr];
-    return (float)(lr / (1.0 - pow(adam->beta1, (double)(run->step + 1))));
+    return (float)(tutti_update_lr(run, attr) /
+                   (1.0 - pow(adam->beta1, tutti_update_number(run, attr))));
 }
 
 float tutti_adam_root2(const tutti_run_values *run, const void *attr) {
     const tutti_adam_attr *adam = attr;
-    return (float)sqrt(1.0 - pow(adam->beta2, (double)(run->step + 1)));
+    return (float)sqrt(1.0 - pow(adam->beta2, tutti_update_number(run, attr)));
 }
 
 tutti_status tutti_adam_infer(const tutti_node_info *node, tutti_infer *out) {
@@ -77,7 +99,7 @@ tutti_status tutti_adam_infer(const tutti_node_info *node, tutti_infer *out) {
         return tutti_op_fail(node, TUTTI_INVALID_ARGUMENT,
                              "eps is %g, weight_decay is %g, must be above 0 and at least 0",
                              attr->eps, attr->weight_decay);
-    return tutti_update_infer(node, out);
+    return tutti_optimizer_infer(node, out);
 }
 
 tutti_status tutti_adam_lower(const tutti_node_info *node, tutti_lowering *out, const char *file,
@@ -98,8 +120,8 @@ tutti_status tutti_adam_lower(const tutti_node_info *node, tutti_lowering *out, 
 
 void tutti_adam_ref(const tutti_ref_call *call, bool decoupled) {
     const tutti_adam_attr *attr = call->node->attr;
-    const double lr = (double)call->run->scalars[attr->lr];
-    const double t = (double)(call->run->step + 1);
+    const double lr = tutti_update_lr(call->run, attr);
+    const double t = tutti_update_number(call->run, attr);
     const double correction1 = 1.0 - pow(attr->beta1, t), correction2 = 1.0 - pow(attr->beta2, t);
     float *param = call->in[0], *m = call->in[2], *v = call->in[3];
     const float *grad = call->in[1];

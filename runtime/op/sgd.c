@@ -5,10 +5,10 @@
 
 #include "base/status.h"
 
-tutti_status tutti_sgd(tutti_graph *graph, tutti_tensor param, tutti_tensor grad,
+tutti_tensor tutti_sgd(tutti_graph *graph, tutti_tensor param, tutti_tensor grad,
                        tutti_tensor momentum, const tutti_sgd_attr *attr) {
-    return tutti_op_apply(graph, &tutti_op_sgd, (tutti_tensor[]){param, grad, momentum},
-                          attr->momentum != 0 ? 3 : 2, attr, sizeof *attr, NULL);
+    return tutti_op_apply1(graph, &tutti_op_sgd, (tutti_tensor[]){param, grad, momentum},
+                           attr->momentum != 0 ? 3 : 2, attr, sizeof *attr);
 }
 
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
@@ -22,7 +22,7 @@ static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
     if ((attr->momentum != 0) != (node->n_in == 3))
         return tutti_op_fail(node, TUTTI_INVALID_ARGUMENT, "momentum is %g with %d inputs",
                              attr->momentum, (int)node->n_in);
-    return tutti_update_infer(node, out);
+    return tutti_optimizer_infer(node, out);
 }
 
 static tutti_cost cost(const tutti_node_info *node, int64_t n) {
@@ -39,7 +39,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
                                               : "";
     tutti_candidate *candidate = tutti_lowering_candidate(out, "plain");
     tutti_launch *launch = tutti_update_launch(node, out, candidate, "sgd.cl", "sgd", options);
-    tutti_launch_scalar(out, launch, attr->lr);
+    tutti_launch_host_f32(out, launch, tutti_update_lr_f32);
     tutti_launch_f32(out, launch, (float)attr->momentum);
     tutti_launch_f32(out, launch, (float)attr->weight_decay);
     return tutti_lowering_status(out);
@@ -47,7 +47,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
 
 static void ref(const tutti_ref_call *call) {
     const tutti_sgd_attr *attr = call->node->attr;
-    const double lr = (double)call->run->scalars[attr->lr];
+    const double lr = tutti_update_lr(call->run, attr);
     float *param = call->in[0], *velocity = call->node->n_in == 3 ? call->in[2] : NULL;
     const float *grad = call->in[1];
     const int64_t count = tutti_shape_count(&call->node->in_type[0].shape, 0);
@@ -74,11 +74,12 @@ static void ref(const tutti_ref_call *call) {
             __VA_ARGS__                                                                            \
         }                                                                                          \
     }
-static const tutti_sgd_attr plain = {0, 0, 0, 0};
-static const tutti_sgd_attr decayed = {0, 0.1, 2, 0};
-static const tutti_sgd_attr momentum = {0.9, 0.01, 1, 0};
-static const tutti_sgd_attr nesterov = {0.9, 0.01, 1, 1};
-static const tutti_sgd_attr bad = {0, 0, 0, 1};
+static const tutti_sgd_attr plain = {{1, 0, 1}, 0, 0, 0};
+static const tutti_sgd_attr decayed = {{0.25, 2, 1}, 0, 0.1, 0};
+static const tutti_sgd_attr momentum = {{1, 1, 1}, 0.9, 0.01, 0};
+static const tutti_sgd_attr nesterov = {{1, 1, 4}, 0.9, 0.01, 1};
+static const tutti_sgd_attr bad = {{1, 0, 1}, 0, 0, 1};
+static const tutti_sgd_attr backwards = {{-1, 0, 1}, 0, 0, 0};
 static const tutti_op_example examples[] = {
     {.label = "plain", .n_in = 2, .in = SAME2(.rank = 2, .dim = {33, 7}), .attr = &plain},
     {.label = "decay", .n_in = 2, .in = SAME2(.rank = 1, .dim = {130}), .attr = &decayed},
@@ -94,6 +95,11 @@ static const tutti_op_example examples[] = {
      .in = SAME2(.rank = 1, .dim = {3}),
      .attr = &bad,
      .refused = "sgd: nesterov needs a momentum above 0"},
+    {.label = "lr_factor",
+     .n_in = 2,
+     .in = SAME2(.rank = 1, .dim = {3}),
+     .attr = &backwards,
+     .refused = "sgd: lr_factor is -1, an update every 1 steps: must be at least 0 and 1"},
     {.label = "batched",
      .n_in = 2,
      .in = {{.rank = 1, .dim = {3}}, {.rank = 2, .dim = {TUTTI_BATCH, 3}}},
@@ -106,6 +112,7 @@ const tutti_op tutti_op_sgd = {
     .summary = "a step of gradient descent with momentum and weight decay",
     .n_in_min = 2,
     .n_in_max = 3,
+    .n_out = 1,
     .flags = TUTTI_OP_UPDATE | TUTTI_OP_NO_GRAD,
     .mutates = 1U << 0 | 1U << 2,
     .attr_size = sizeof(tutti_sgd_attr),

@@ -157,8 +157,13 @@ static inline void host_open(host *h, const tutti_graph *graph, int64_t n) {
 }
 
 static inline void host_close(host *h) {
-    for (int32_t i = 1; i < h->graph->n_tensors; i++)
-        free(h->data[i]);
+    for (int32_t i = 1; i < h->graph->n_tensors; i++) {
+        const tutti_tensor_record *record = &h->graph->tensors[i];
+        const bool update = record->kind == TUTTI_TENSOR_RESULT && record->output == 0 &&
+                            (h->graph->nodes[record->node].op->flags & TUTTI_OP_UPDATE) != 0;
+        if (!update)
+            free(h->data[i]);
+    }
     free(h->data);
     free(h->scalars);
 }
@@ -182,6 +187,11 @@ static inline void host_step(host *h) {
                 in[k] = h->data[node->in[k].id];
             for (int32_t k = 0; k < node->n_out; k++)
                 out[k] = h->data[node->out[k].id];
+            /* The result of an update is its first input. */
+            if (pass == 1 && node->n_out > 0 && h->data[node->out[0].id] != in[0]) {
+                free(h->data[node->out[0].id]);
+                h->data[node->out[0].id] = in[0];
+            }
             node->op->ref(&(tutti_ref_call){.node = &info, .run = &h->run, .in = in, .out = out});
         }
     h->run.step++;

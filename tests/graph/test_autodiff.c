@@ -197,6 +197,9 @@ static void test_errors(void **state) {
     assert_int_equal(tutti_graph_backward(g), TUTTI_OK);
     expect(g, tutti_graph_backward(g), TUTTI_STATE, "backward: was already appended");
 
+    static const tutti_param_group backwards = {.lr_factor = -1};
+    static const tutti_param_group undecided = {.weight_decay = 0.5F, .no_decay = true};
+    static const tutti_param_group misspelt = {.pattern = "*.bais"};
     static const struct {
         tutti_optimizer options;
         const char *message;
@@ -207,7 +210,14 @@ static void test_errors(void **state) {
         {{.lr = INFINITY}, "lr is inf"},
         {{.momentum = 1}, "momentum is 1"},
         {{.nesterov = true}, "nesterov needs a momentum"},
-        {{.kind = TUTTI_ADAM, .momentum = 0.5F}, "of SGD only"},
+        {{.kind = TUTTI_ADAM, .momentum = 0.5F}, "of SGD and RMSprop only"},
+        {{.kind = TUTTI_RMSPROP, .momentum = 0.5F, .nesterov = true}, "of SGD only"},
+        {{.kind = TUTTI_ADAGRAD, .centered = true}, "of RMSprop only"},
+        {{.kind = TUTTI_RMSPROP, .alpha = 1}, "alpha is 1"},
+        {{.kind = TUTTI_SGD, .n_groups = 1}, "1 groups at"},
+        {{.groups = &backwards, .n_groups = 1}, "lr_factor of a group is -1"},
+        {{.groups = &undecided, .n_groups = 1}, "has weight_decay 0.5 and no_decay"},
+        {{.groups = &misspelt, .n_groups = 1}, "group 0, \"*.bais\", matches no parameter"},
         {{.kind = TUTTI_ADAM, .beta2 = 1}, "beta2 is 1"},
         {{.clip_norm = -1}, "clip_norm is -1"},
     };
@@ -283,12 +293,18 @@ static void test_states(void **state) {
     (void)state;
     static const struct {
         tutti_optimizer options;
-        const char *names[3];
+        const char *names[4];
         float lr;
     } cases[] = {{{.kind = TUTTI_SGD}, {NULL}, 0.01F},
                  {{.kind = TUTTI_SGD, .momentum = 0.9F}, {"w.momentum"}, 0.01F},
                  {{.kind = TUTTI_ADAM}, {"w.m", "w.v"}, 0.001F},
-                 {{.kind = TUTTI_ADAMW, .lr = 0.125F}, {"w.m", "w.v"}, 0.125F}};
+                 {{.kind = TUTTI_ADAMW, .lr = 0.125F}, {"w.m", "w.v"}, 0.125F},
+                 {{.kind = TUTTI_LAMB}, {"w.m", "w.v"}, 0.001F},
+                 {{.kind = TUTTI_ADAGRAD}, {"w.sum"}, 0.01F},
+                 {{.kind = TUTTI_RMSPROP}, {"w.square"}, 0.01F},
+                 {{.kind = TUTTI_RMSPROP, .momentum = 0.5F, .centered = true},
+                  {"w.square", "w.mean", "w.momentum"},
+                  0.01F}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tutti_tensor w;
         tutti_graph *g = toy(NULL, &w);
