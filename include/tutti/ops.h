@@ -182,6 +182,18 @@ TUTTI_API tutti_tensor tutti_conv1d(tutti_graph *g, tutti_tensor x, tutti_tensor
 TUTTI_API tutti_tensor tutti_batch_norm(tutti_graph *g, tutti_tensor x, tutti_tensor gamma,
                                         tutti_tensor beta, tutti_tensor running_mean,
                                         tutti_tensor running_var, float momentum, float eps);
+/* The last n_axes axes of x as a row: (x - mean) / sqrt(variance + eps) * gamma + beta. gamma and
+ * beta have the shape of these axes; beta, or both, may be the invalid tensor, which means none. The
+ * batch cannot be among the axes. */
+TUTTI_API tutti_tensor tutti_layer_norm(tutti_graph *g, tutti_tensor x, tutti_tensor gamma,
+                                        tutti_tensor beta, int32_t n_axes, float eps);
+/* x / sqrt(mean of squares + eps) * gamma over the last n_axes axes; gamma may be invalid. */
+TUTTI_API tutti_tensor tutti_rms_norm(tutti_graph *g, tutti_tensor x, tutti_tensor gamma,
+                                      int32_t n_axes, float eps);
+/* x (N,C) or (N,C,...): the C channels of a sample in equal groups, each normalised like a row of
+ * layer norm; gamma and beta (C elements) as there. As many groups as channels: instance norm. */
+TUTTI_API tutti_tensor tutti_group_norm(tutti_graph *g, tutti_tensor x, tutti_tensor gamma,
+                                        tutti_tensor beta, int32_t groups, float eps);
 
 /* Losses. Each is a scalar: the mean over all rows or elements of the WHOLE batch, over all devices,
  * unless said; other reductions are composed of the ops above. Shapes must be equal, nothing is

@@ -36,6 +36,36 @@ tutti_status tutti_norm_sums(tutti_graph *graph, tutti_tensor dy, tutti_tensor x
                              tutti_tensor rstd, const tutti_norm_sums_attr *attr,
                              tutti_tensor *out_scale, tutti_tensor *out_shift);
 
+/* Layer, group and RMS norm: x as rows x channels x inner, each row's channels in `groups` that are
+ * normalised by themselves. */
+typedef struct tutti_norm_attr {
+    int32_t first, last; /* axes of x that are channels */
+    int32_t groups;
+    float eps;
+    uint32_t rms; /* 1: by the root mean square, no mean is taken off */
+} tutti_norm_attr;
+
+/* The callbacks of these ops: inputs x[, gamma[, beta]], the last two in the shape of the channels. */
+tutti_status tutti_norm_infer(const tutti_node_info *node, tutti_infer *out);
+tutti_cost tutti_norm_cost(const tutti_node_info *node, int64_t n);
+tutti_status tutti_norm_lower(const tutti_node_info *node, const tutti_device_info *device,
+                              tutti_lowering *out);
+tutti_status tutti_norm_gradient(tutti_graph *graph, const tutti_node_info *node,
+                                 const tutti_tensor *dout, const bool *want, tutti_tensor *din);
+void tutti_norm_ref(const tutti_ref_call *call);
+/* Their constructor: gamma and beta may be invalid, which means none. */
+tutti_tensor tutti_norm_apply(tutti_graph *graph, const tutti_op *op, tutti_tensor x,
+                              tutti_tensor gamma, tutti_tensor beta, const tutti_norm_attr *attr);
+/* Mean (0 for RMS) and 1 / sqrt(variance + eps) of a row, in double. */
+void tutti_norm_statistics(const float *x, int64_t length, const tutti_norm_attr *attr,
+                           double *out_mean, double *out_rstd);
+/* lower of norm_grad: the same rows, kernels of another file. */
+tutti_status tutti_norm_rows_lower(const tutti_node_info *node, const tutti_device_info *device,
+                                   const char *name, int32_t scale_input, tutti_lowering *out);
+/* Checks attributes and the operands gamma and beta from `scale_input` on. */
+tutti_status tutti_norm_check(const tutti_node_info *node, const tutti_shape *x,
+                              int32_t scale_input);
+
 /* Lowering of sums over rows: each of `parts` ranges of rows gives a row of partial sums in scratch
  * memory, which a second launch adds. */
 int64_t tutti_norm_parts(const tutti_device_info *device, tutti_extent rows, int64_t busy,

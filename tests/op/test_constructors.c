@@ -107,6 +107,13 @@ static void batch_norm_checks_its_arguments(void **state) {
     batch_norm_without(23, "batch_norm: momentum is 0.1, eps is 0");
 }
 
+static void a_shift_needs_a_scale(void **state) {
+    (void)state;
+    const tutti_tensor none = {0},
+                       beta = tutti_graph_param(graph, "beta", 1, (int64_t[]){4}, (tutti_init){0});
+    rejected(tutti_layer_norm(graph, x, none, beta, 1, 1e-5F), "layer_norm: beta without gamma");
+}
+
 /* Sums over this device's samples, divided by what the whole batch counts. */
 static void a_mean_over_the_batch_divides_by_the_whole_batch(void **state) {
     (void)state;
@@ -169,6 +176,7 @@ int main(void) {
         TEST(a_permutation_must_be_there),
         TEST(optimize_needs_options),
         TEST(batch_norm_checks_its_arguments),
+        TEST(a_shift_needs_a_scale),
         TEST(a_mean_over_the_batch_divides_by_the_whole_batch),
         TEST(composed_losses_refuse_unequal_shapes),
         TEST(cosine_embedding_needs_a_target_per_row),
