@@ -12,11 +12,15 @@
 extern "C" {
 #endif
 
+/* Matrix product. */
+
 /* Matrix product of a (MxK, or KxM when trans_a) and b (KxN, or NxK when trans_b): MxN.
  * The batch may be M (of a not transposed) or the summed extent (trans_a with both batched: the
  * result is a sum over the batch), not N. */
 TUTTI_API tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool trans_a,
                                     bool trans_b);
+
+/* Arithmetic: elementwise, so that chains of them become one kernel. */
 
 TUTTI_API tutti_tensor tutti_add(tutti_graph *g, tutti_tensor a, tutti_tensor b);
 TUTTI_API tutti_tensor tutti_sub(tutti_graph *g, tutti_tensor a, tutti_tensor b);
@@ -37,6 +41,8 @@ TUTTI_API tutti_tensor tutti_floor(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_round(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sin(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_cos(tutti_graph *g, tutti_tensor x);
+
+/* Comparison and choice. */
 
 /* x within [low, high]; a bound may be infinite. The gradient passes where x is within. */
 TUTTI_API tutti_tensor tutti_clamp(tutti_graph *g, tutti_tensor x, float low, float high);
@@ -62,15 +68,19 @@ TUTTI_API tutti_tensor tutti_cast(tutti_graph *g, tutti_tensor x, tutti_dtype dt
 /* x, through which no gradient passes. */
 TUTTI_API tutti_tensor tutti_detach(tutti_graph *g, tutti_tensor x);
 
+/* Activations. */
+
 TUTTI_API tutti_tensor tutti_relu(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sigmoid(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_tanh(tutti_graph *g, tutti_tensor x);
 /* tanh form: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks, Gimpel 2016. */
 TUTTI_API tutti_tensor tutti_gelu(tutti_graph *g, tutti_tensor x);
+/* Exponential, natural logarithm, square root. */
 TUTTI_API tutti_tensor tutti_exp(tutti_graph *g, tutti_tensor x);
-/* Natural logarithm. */
 TUTTI_API tutti_tensor tutti_log(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sqrt(tutti_graph *g, tutti_tensor x);
+
+/* Reductions. */
 
 /* Sum, mean, maximum and minimum over the axes (negative counts from the end; n_axes 0 means all
  * axes). keep_dims leaves extents of 1. Axis 0 of a batched tensor is the batch: the result then
@@ -84,6 +94,8 @@ TUTTI_API tutti_tensor tutti_max(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                  const int32_t *axes, bool keep_dims);
 TUTTI_API tutti_tensor tutti_min(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                  const int32_t *axes, bool keep_dims);
+
+/* Shape. */
 
 /* The same elements under another shape. dims may start with TUTTI_BATCH for a batched x, and one
  * other extent may be 0, which stands for what is left. A batched x whose samples hold whole
@@ -113,6 +125,8 @@ TUTTI_API tutti_tensor tutti_concat(tutti_graph *g, int32_t n, const tutti_tenso
  * NULL. out receives n tensors, all invalid on error. */
 TUTTI_API void tutti_split(tutti_graph *g, tutti_tensor x, int32_t axis, int32_t n,
                            const int64_t *sizes, tutti_tensor *out);
+/* Indices. */
+
 /* Elements of x along an axis that is not the batch, chosen by an i32 index: for a matrix and axis 1
  * y[i][j] = x[i][index[i][j]]. The index has x's extents beside the axis, or only extents of 1
  * before it, behind it, or both, and then serves all of them: with x a table (VxC), axis 0 and an
@@ -174,6 +188,7 @@ TUTTI_API tutti_tensor tutti_conv1d(tutti_graph *g, tutti_tensor x, tutti_tensor
                                     tutti_tensor bias, const tutti_conv1d_options *options);
 
 /* Normalisation. */
+
 /* x (N,C) or (N,C,...): per channel (x - mean) / sqrt(variance + eps) * gamma + beta; gamma, beta,
  * running_mean and running_var have C elements, the last two are states of the graph. When training,
  * mean and variance are those of the WHOLE batch over all devices, and the running ones follow:
@@ -198,6 +213,7 @@ TUTTI_API tutti_tensor tutti_group_norm(tutti_graph *g, tutti_tensor x, tutti_te
 /* Losses. Each is a scalar: the mean over all rows or elements of the WHOLE batch, over all devices,
  * unless said; other reductions are composed of the ops above. Shapes must be equal, nothing is
  * broadcast unless said. Logits may have rows merged from (N, T, V), with labels merged likewise. */
+
 /* logits (NxC), labels (N, i32 in 0..C-1; a label outside gives NaN, never a wrong number). */
 TUTTI_API tutti_tensor tutti_softmax_cross_entropy(tutti_graph *g, tutti_tensor logits,
                                                    tutti_tensor labels);
@@ -242,11 +258,15 @@ TUTTI_API tutti_tensor tutti_cosine_similarity(tutti_graph *g, tutti_tensor a, t
 TUTTI_API tutti_tensor tutti_cosine_embedding(tutti_graph *g, tutti_tensor a, tutti_tensor b,
                                               tutti_tensor target, float margin);
 
+/* Metrics. */
+
 /* Mean over the batch of 1 where the row's largest logit (the first of equals) is the label. */
 TUTTI_API tutti_tensor tutti_accuracy(tutti_graph *g, tutti_tensor logits, tutti_tensor labels);
 /* Mean of 1 where (logit > 0) equals (target > 0.5). */
 TUTTI_API tutti_tensor tutti_binary_accuracy(tutti_graph *g, tutti_tensor logits,
                                              tutti_tensor targets);
+
+/* Training and evaluation. */
 
 /* Zeroes each element with the given probability and scales the rest by 1/(1-probability) when
  * training; passes x through when evaluating. Random numbers: Philox4x32-10 (Salmon et al. 2011)

@@ -242,6 +242,10 @@ typedef struct tutti_op_example {
 struct tutti_op {
     const char *name;
     const char *summary; /* one line: what it computes */
+    /* For docs/operators.md, one line each. shapes: of inputs and outputs, such as "a (MxK), b (KxN) ->
+     * (MxN)"; NULL for elementwise ops, whose inputs broadcast. options: attributes with their
+     * ranges; NULL for none. source: paper or standard; NULL where the summary is the definition. */
+    const char *shapes, *options, *source;
     int32_t n_in_min, n_in_max, n_out;
     uint32_t flags;
     uint32_t mutates; /* bit i: input i is changed in place (of the first 32) */
