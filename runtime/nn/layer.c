@@ -25,13 +25,12 @@ bool tutti_layer_begin(tutti_layer *layer, tutti_graph *graph, const char *kind,
 
 tutti_tensor tutti_layer_refuse(const tutti_layer *layer, tutti_status status, const char *format,
                                 ...) {
-    char message[1024];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(message, sizeof message, format, args);
+    (void)tutti_fail_v(status, format, args);
     va_end(args);
     return tutti_graph_reject(layer->graph,
-                              tutti_fail(status, "%s %s: %s", layer->kind, layer->name, message));
+                              tutti_fail_context(status, "%s %s", layer->kind, layer->name));
 }
 
 bool tutti_layer_positive(const tutti_layer *layer, int64_t value, const char *what) {

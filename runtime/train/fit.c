@@ -210,7 +210,7 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
     tutti_batcher_augment(f.batches, &f.options->augment);
     tutti_status status = TUTTI_OK;
     if (f.options->patience > 0)
-        status = tutti_weights_make(trainer, &f.best);
+        status = tutti_weights_make(trainer->graph, &f.best);
     if (status == TUTTI_OK)
         status = finish(&f, run_epochs(&f));
     if (out != NULL)

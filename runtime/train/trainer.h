@@ -33,11 +33,18 @@ TUTTI_MUST_USE tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mod
                                                float *out_loss);
 
 /* The values of parameters and running statistics in host memory. */
-typedef struct tutti_weights tutti_weights;
-TUTTI_MUST_USE tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out);
+typedef struct tutti_weights {
+    float *values; /* of all that the graph has learned, in order of creation */
+    size_t count;
+} tutti_weights;
+TUTTI_MUST_USE tutti_status tutti_weights_make(const tutti_graph *graph, tutti_weights **out);
 TUTTI_MUST_USE tutti_status tutti_weights_keep(tutti_weights *weights, tutti_trainer *trainer);
 TUTTI_MUST_USE tutti_status tutti_weights_restore(const tutti_weights *weights,
                                                   tutti_trainer *trainer);
+/* As tutti_trainer_digest. */
+void tutti_weights_digest(const tutti_weights *weights, const tutti_graph *graph, char out_hex[65]);
+/* Between the host's order of bytes and little endian, in place. */
+void tutti_weights_swap(float *values, size_t count);
 void tutti_weights_free(tutti_weights *weights);
 
 #endif

@@ -6,11 +6,6 @@
 #include "base/status.h"
 #include "train/trainer.h"
 
-struct tutti_weights {
-    float *values; /* of all that the graph has learned, in order of creation */
-    size_t count;
-};
-
 static const tutti_tensor none;
 
 static size_t count_of(const tutti_graph *graph, tutti_tensor tensor) {
@@ -25,8 +20,7 @@ void tutti_weights_free(tutti_weights *weights) {
     free(weights);
 }
 
-tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out) {
-    const tutti_graph *graph = trainer->graph;
+tutti_status tutti_weights_make(const tutti_graph *graph, tutti_weights **out) {
     size_t count = 0;
     for (tutti_tensor tensor = tutti_graph_next_learned(graph, none); tensor.id != 0;
          tensor = tutti_graph_next_learned(graph, tensor))
@@ -38,7 +32,7 @@ tutti_status tutti_weights_make(tutti_trainer *trainer, tutti_weights **out) {
     }
     if (weights == NULL || weights->values == NULL) {
         tutti_weights_free(weights);
-        return tutti_fail_memory(count * sizeof(float), "the best weights");
+        return tutti_fail_memory(count * sizeof(float), "weights");
     }
     *out = weights;
     return TUTTI_OK;
@@ -73,24 +67,20 @@ static void add_u64(tutti_hash *hash, uint64_t value) {
     tutti_hash_add(hash, &value, sizeof value);
 }
 
-tutti_status tutti_trainer_digest(tutti_trainer *trainer, char out_hex[65]) {
-    const tutti_graph *graph = trainer->graph;
-    tutti_weights *weights;
-    TUTTI_TRY(tutti_weights_make(trainer, &weights));
-    const tutti_status status = tutti_weights_keep(weights, trainer);
-    if (status != TUTTI_OK) {
-        tutti_weights_free(weights);
-        return status;
-    }
-    for (size_t i = 0; i < weights->count; i++) {
+void tutti_weights_swap(float *values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
         uint32_t bits;
-        memcpy(&bits, weights->values + i, sizeof bits);
+        memcpy(&bits, values + i, sizeof bits);
         bits = htole32(bits);
-        memcpy(weights->values + i, &bits, sizeof bits);
+        memcpy(values + i, &bits, sizeof bits);
     }
+}
+
+void tutti_weights_digest(const tutti_weights *weights, const tutti_graph *graph,
+                          char out_hex[65]) {
     tutti_hash hash;
     tutti_hash_begin(&hash);
-    const float *from = weights->values;
+    float *from = weights->values;
     for (tutti_tensor tensor = tutti_graph_next_learned(graph, none); tensor.id != 0;
          tensor = tutti_graph_next_learned(graph, tensor)) {
         const tutti_shape shape = tutti_graph_tensor_shape(graph, tensor);
@@ -99,12 +89,22 @@ tutti_status tutti_trainer_digest(tutti_trainer *trainer, char out_hex[65]) {
         for (int32_t d = 0; d < shape.rank; d++)
             add_u64(&hash, (uint64_t)shape.dim[d]);
         const size_t count = count_of(graph, tensor);
+        tutti_weights_swap(from, count);
         tutti_hash_add(&hash, from, count * sizeof(float));
+        tutti_weights_swap(from, count);
         from += count;
     }
     unsigned char digest[TUTTI_DIGEST_BYTES];
     tutti_hash_end(&hash, digest);
     tutti_hash_hex(digest, out_hex);
+}
+
+tutti_status tutti_trainer_digest(tutti_trainer *trainer, char out_hex[65]) {
+    tutti_weights *weights;
+    TUTTI_TRY(tutti_weights_make(trainer->graph, &weights));
+    const tutti_status status = tutti_weights_keep(weights, trainer);
+    if (status == TUTTI_OK)
+        tutti_weights_digest(weights, trainer->graph, out_hex);
     tutti_weights_free(weights);
-    return TUTTI_OK;
+    return status;
 }
