@@ -28,16 +28,10 @@
 #endif
 #define NR (16 * NV)
 
+#include "transpose16.clh"
+
 typedef float16 f16u __attribute__((aligned(4)));
 typedef float4 f4u __attribute__((aligned(4)));
-
-/* The halves of two rows, interleaved: four rounds of these transpose 16 x 16. */
-#define LOW(a, b)                                                                                  \
-    (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6,  \
-              a.s7, b.s7)
-#define HIGH(a, b)                                                                                 \
-    (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se,  \
-              a.sf, b.sf)
 
 /* No restrict in functions: it becomes an intrinsic that oclgrind does not know.
  *
@@ -49,22 +43,12 @@ static inline void pack_b(__global const float *b, __local float *panel, int N,
         const int j1 = j0 + 16 * v;
         int k = 0;
         for (; k + 16 <= kc; k += 16) {
-            float16 r[16], t[16];
+            float16 r[16];
 #pragma unroll
             for (int j = 0; j < 16; j++)
                 r[j] = j1 + j < N ? *(__global const f16u *)(b + (size_t)(j1 + j) * K + k0 + k)
                                   : (float16)(0.0f);
-#pragma unroll
-            for (int s = 0; s < 4; s++) {
-#pragma unroll
-                for (int i = 0; i < 8; i++) {
-                    t[2 * i] = LOW(r[i], r[i + 8]);
-                    t[2 * i + 1] = HIGH(r[i], r[i + 8]);
-                }
-#pragma unroll
-                for (int i = 0; i < 16; i++)
-                    r[i] = t[i];
-            }
+            TRANSPOSE16(r);
 #pragma unroll
             for (int i = 0; i < 16; i++)
                 *(__local float16 *)(panel + (size_t)(k + i) * NR + 16 * v) = r[i];

@@ -214,6 +214,7 @@ TUTTI_API tutti_tensor tutti_group_norm(tutti_graph *g, tutti_tensor x, tutti_te
  * unless said; other reductions are composed of the ops above. Shapes must be equal, nothing is
  * broadcast unless said. Logits may have rows merged from (N, T, V), with labels merged likewise. */
 
+
 /* logits (NxC), labels (N, i32 in 0..C-1; a label outside gives NaN, never a wrong number). */
 TUTTI_API tutti_tensor tutti_softmax_cross_entropy(tutti_graph *g, tutti_tensor logits,
                                                    tutti_tensor labels);
@@ -257,6 +258,29 @@ TUTTI_API tutti_tensor tutti_cosine_similarity(tutti_graph *g, tutti_tensor a, t
  */
 TUTTI_API tutti_tensor tutti_cosine_embedding(tutti_graph *g, tutti_tensor a, tutti_tensor b,
                                               tutti_tensor target, float margin);
+
+/* Sequences. T is the sequence's length. */
+
+/* Rows of table (VxD, not batched) by index (i32 of any shape, at most five axes): the shape of
+ * indices, then D. An index outside 0..V-1 gives a row of NaN, and no gradient. */
+TUTTI_API tutti_tensor tutti_embedding(tutti_graph *g, tutti_tensor table, tutti_tensor indices);
+
+/* Zero is the default. */
+typedef struct tutti_attention_options {
+    /* Added to the scores: f32 that broadcasts to (N, heads, Tq, Tk), -INFINITY where a key is
+     * hidden. tutti_log makes it of a mask of 0 (hidden) and 1. It has no gradient. */
+    tutti_tensor mask;
+    bool causal; /* query i sees keys 0 to i only */
+    float scale; /* of the scores; default 1/sqrt(d) */
+} tutti_attention_options;
+
+/* Scaled dot-product attention, softmax(scale q k^T + mask) v for each head (Vaswani et al. 2017):
+ * q (N, Tq, heads, d), k and v (N, Tk, heads, d), the result like q; d at most 256. That is how a
+ * projection (N*T, heads*d) lies in memory: tutti_reshape is all that is needed before and after.
+ * The Tq x Tk scores are never stored, forward or backward (Dao et al. 2022), and results do not
+ * depend on chance. A query that sees no key gives 0. options may be NULL. */
+TUTTI_API tutti_tensor tutti_attention(tutti_graph *g, tutti_tensor q, tutti_tensor k,
+                                       tutti_tensor v, const tutti_attention_options *options);
 
 /* Metrics. */
 

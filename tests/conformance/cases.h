@@ -87,7 +87,7 @@ static inline void *case_draw(const conf_case *c, int32_t input, int64_t n, tutt
             ((int32_t *)memory)[i] =
                 (int32_t)lo + (int32_t)tutti_rng_below(rng, (uint64_t)((int32_t)hi - (int32_t)lo));
         else
-            ((float *)memory)[i] = lo + tutti_rng_uniform(rng) * (hi - lo);
+            ((float *)memory)[i] = lo == hi ? lo : lo + tutti_rng_uniform(rng) * (hi - lo);
     return memory;
 }
 

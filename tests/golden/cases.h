@@ -45,6 +45,7 @@ typedef struct golden_case {
 #define SECOND              2U
 #define BOTH                3U
 #define ALL                 7U
+#define FOUR                15U
 #define ONLY                0x80000000U
 #define FAMILY(name)        {.family = #name},
 #define CASE(id, bits, ...) {NULL, #id, build_##id, bits},

@@ -1,0 +1,51 @@
+"""Goldens of the ops over sequences (see make_goldens.py)."""
+import math
+
+import torch
+import torch.nn.functional as F
+
+from make_goldens import BATCH, case, labels, uniform
+
+SEED = 20240909
+
+
+def embedding():
+    case("embedding", lambda w, i: F.embedding(i.long(), w), uniform(7, 5), labels((BATCH, 4), 7))
+    case("embedding_wide", lambda w, i: F.embedding(i.long(), w), uniform(3, 70), labels((BATCH,), 3))
+    case("embedding_positions", lambda w, i: F.embedding(i.long(), w), uniform(9, 6), torch.arange(9))
+
+
+def attend(q, k, v, mask=None, causal=False, scale=None):
+    """By the definition, heads in the last axis but one. Queries that see nothing give 0."""
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    scores = q @ k.transpose(-1, -2) * (scale or 1 / math.sqrt(q.shape[-1]))
+    if mask is not None:
+        scores = scores + mask
+    if causal:
+        scores = scores.masked_fill(torch.ones_like(scores).triu(1).bool(), -math.inf)
+    blind = torch.isneginf(scores).all(-1, keepdim=True)
+    p = torch.softmax(scores.masked_fill(blind, 0), -1).masked_fill(blind, 0)
+    return (p @ v).transpose(1, 2)
+
+
+def attention():
+    def make(name, tq, tk, heads, width, mask=None, **options):
+        q, k = uniform(BATCH, tq, heads, width), uniform(BATCH, tk, heads, width)
+        v = uniform(BATCH, tk, heads, width)
+        inputs = [q, k, v] + ([] if mask is None else [mask])
+        case(name, lambda *x: attend(*x, **options), *inputs, grad_of=(0, 1, 2))
+
+    make("attention", 7, 7, 2, 8)
+    make("attention_causal", 9, 9, 2, 5, causal=True)
+    make("attention_across", 3, 11, 1, 16, scale=0.3)
+    make("attention_long", 70, 70, 1, 4, causal=True)
+    make("attention_bias", 6, 6, 2, 4, mask=uniform(2, 6, 6), causal=True)
+    hidden = uniform(BATCH, 1, 1, 7).sign().clamp(min=0)
+    hidden[0] = 0
+    hidden[1] = 1
+    make("attention_padding", 5, 7, 2, 4, mask=hidden.log())
+
+
+def make():
+    embedding()
+    attention()
