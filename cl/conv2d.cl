@@ -1,5 +1,3 @@
-/* Convolution; kernels, shapes and launch sizes: conv_cpu.clh, conv_gemm.clh. */
-#define TRANSPOSED 0
-#define CONV_MODE  CONV_FORWARD
-#include "conv_cpu.clh"
+/* Convolution, for GPUs; kernels, shapes and launch sizes: conv_gemm.clh. */
+#define CONV_MODE CONV_FORWARD
 #include "conv_gemm.clh"

@@ -1,6 +1,4 @@
-/* Transposed convolution, the data gradient of a convolution; kernels, shapes and launch sizes:
- * conv_cpu.clh, conv_gemm.clh. */
-#define TRANSPOSED 1
-#define CONV_MODE  CONV_TRANSPOSED
-#include "conv_cpu.clh"
+/* Transposed convolution, the data gradient of a convolution, for GPUs; kernels, shapes and launch
+ * sizes: conv_gemm.clh. */
+#define CONV_MODE CONV_TRANSPOSED
 #include "conv_gemm.clh"

@@ -187,6 +187,58 @@ typedef struct tutti_conv1d_options {
 TUTTI_API tutti_tensor tutti_conv1d(tutti_graph *g, tutti_tensor x, tutti_tensor weight,
                                     tutti_tensor bias, const tutti_conv1d_options *options);
 
+typedef struct tutti_pool2d_options {
+    int64_t kernel[2];    /* required, except for adaptive and global pooling */
+    int64_t stride[2];    /* default: the kernel */
+    int64_t padding[2];   /* before and behind, at most half of the kernel */
+    int64_t dilation[2];  /* maximum only; default 1 */
+    bool exclude_padding; /* mean only: padding does not count (PyTorch: count_include_pad=False) */
+} tutti_pool2d_options;
+
+/* Maximum over windows; padding is -infinity. All of a window's gradient goes to its first maximum
+ * (row by row). Result (N, C, OH, OW), OH as for a convolution. */
+TUTTI_API tutti_tensor tutti_max_pool2d(tutti_graph *g, tutti_tensor x,
+                                        const tutti_pool2d_options *options);
+/* Mean over windows; padding is zeros that count, unless exclude_padding is set. */
+TUTTI_API tutti_tensor tutti_avg_pool2d(tutti_graph *g, tutti_tensor x,
+                                        const tutti_pool2d_options *options);
+/* Mean over height x width windows that cover x: window i of O over L positions is floor(i L / O)
+ * to ceil((i + 1) L / O). Result (N, C, height, width). */
+TUTTI_API tutti_tensor tutti_adaptive_avg_pool2d(tutti_graph *g, tutti_tensor x, int64_t height,
+                                                 int64_t width);
+/* Mean and maximum over whole images: (N, C, 1, 1). */
+TUTTI_API tutti_tensor tutti_global_avg_pool2d(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_global_max_pool2d(tutti_graph *g, tutti_tensor x);
+
+typedef enum tutti_upsample_mode {
+    TUTTI_UPSAMPLE_NEAREST,
+    TUTTI_UPSAMPLE_BILINEAR
+} tutti_upsample_mode;
+
+typedef struct tutti_upsample2d_options {
+    int64_t size[2];  /* of the result; 0: from scale */
+    int64_t scale[2]; /* result per input; the size may also be smaller than x */
+    tutti_upsample_mode mode;
+} tutti_upsample2d_options;
+
+/* Images of another size. Nearest: position i of O shows position floor(i L / O) of L. Bilinear:
+ * between the centres around (i + 0.5) L / O - 0.5, cut at the borders (PyTorch:
+ * align_corners=False). Result (N, C, OH, OW). */
+TUTTI_API tutti_tensor tutti_upsample2d(tutti_graph *g, tutti_tensor x,
+                                        const tutti_upsample2d_options *options);
+
+typedef enum tutti_pad_mode { TUTTI_PAD_ZERO, TUTTI_PAD_REFLECT } tutti_pad_mode;
+
+typedef struct tutti_pad2d_options {
+    int64_t before[2], after[2]; /* {rows, columns}; zero padding may be negative, which cuts */
+    tutti_pad_mode mode;
+} tutti_pad2d_options;
+
+/* Images with a border of zeros, or of what lies as far inside (the border itself not repeated; less
+ * than the image's extent). */
+TUTTI_API tutti_tensor tutti_pad2d(tutti_graph *g, tutti_tensor x,
+                                   const tutti_pad2d_options *options);
+
 /* Normalisation. */
 
 /* x (N,C) or (N,C,...): per channel (x - mean) / sqrt(variance + eps) * gamma + beta; gamma, beta,

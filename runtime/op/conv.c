@@ -215,7 +215,7 @@ static void choose_tile(const tutti_device_info *device, const tutti_conv *p, in
 
 /* False when not even one row fits local memory. */
 static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
-                      tutti_lowering *out, const tutti_conv *p, const char *file, bool transposed) {
+                      tutti_lowering *out, const tutti_conv *p, bool transposed) {
     int kt, pv;
     choose_tile(device, p, &kt, &pv);
     const tutti_conv_attr *a = p->attr;
@@ -238,10 +238,11 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     const int64_t taps = p->r * p->s, count = p->groups * ceil_div(p->k, kt) * kt * p->c * taps;
     const uint32_t packed = tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * count));
     tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, file, "conv_weights", "-DKT=%d -DPV=%d", kt, pv);
+        tutti_candidate_launch(out, candidate, "conv_weights.cl", "conv_weights", "%s", "");
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, packed);
     const int64_t sizes[] = {count,
+                             kt,
                              p->c,
                              p->k,
                              taps,
@@ -252,6 +253,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
         tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
     tutti_launch_range(launch, tutti_extent_const(count), 1, 64);
 
+    const char *file = transposed ? "conv_transpose2d_cpu.cl" : "conv2d_cpu.cl";
     launch = tutti_candidate_launch(out, candidate, file, "conv_cpu", "-DKT=%d -DPV=%d", kt, pv);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_scratch(out, launch, packed);
@@ -271,11 +273,10 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
 
 tutti_status tutti_conv_lower(const tutti_node_info *node, const tutti_device_info *device,
                               tutti_lowering *out, const tutti_conv *p, bool transposed) {
-    const char *file = transposed ? "conv_transpose2d.cl" : "conv2d.cl";
     /* One candidate each: measuring would run the double-precision reference of a whole batch. */
-    if ((device->type & TUTTI_DEVICE_CPU) == 0 ||
-        !lower_cpu(node, device, out, p, file, transposed))
-        tutti_conv_lower_gpu(node, device, out, p, file, times(p->images, p->oh * p->ow),
+    if ((device->type & TUTTI_DEVICE_CPU) == 0 || !lower_cpu(node, device, out, p, transposed))
+        tutti_conv_lower_gpu(node, device, out, p, transposed ? "conv_transpose2d.cl" : "conv2d.cl",
+                             times(p->images, p->oh * p->ow),
                              tutti_extent_const(p->c * p->r * p->s));
     return tutti_lowering_status(out);
 }

@@ -229,6 +229,10 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_conv2d = {
     .name = "conv2d",
     .summary = "convolution of images with a weight of R x S taps, plus a bias",
+    .shapes = "x (N, C, H, W), weight (K, C / groups, R, S), bias (K) or none -> (N, K, OH, OW)",
+    .options =
+        "stride 1 to 65535, padding 0 to 65535, dilation 1 to 65535, each {height, width}; groups",
+    .source = "LeCun et al. 1998; groups: Krizhevsky et al. 2012; dilation: Yu, Koltun 2016",
     .n_in_min = 2,
     .n_in_max = 3,
     .n_out = 1,

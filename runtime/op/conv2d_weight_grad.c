@@ -118,7 +118,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     const uint32_t partial =
         tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
     tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, "conv2d_weight_grad.cl", "weight_cpu", "%s", "");
+        tutti_candidate_launch(out, candidate, "conv2d_weight_grad_cpu.cl", "weight_cpu", "%s", "");
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, partial);
@@ -132,8 +132,8 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     tutti_launch_range(launch, tutti_extent_const(p->groups * parts), 1, 1);
 
     const int64_t count = p->groups * p->k * columns;
-    launch =
-        tutti_candidate_launch(out, candidate, "conv2d_weight_grad.cl", "weight_join", "%s", "");
+    launch = tutti_candidate_launch(out, candidate, "conv2d_weight_grad_cpu.cl", "weight_join",
+                                    "%s", "");
     tutti_launch_scratch(out, launch, partial);
     tutti_launch_tensor(out, launch, node->out[0]);
     const int64_t join[] = {count, columns, p->k, slices};
@@ -280,6 +280,8 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_conv2d_weight_grad = {
     .name = "conv2d_weight_grad",
     .summary = "gradient of conv2d by its weight",
+    .shapes = "x (N, C, H, W), dy (N, K, OH, OW) -> (K, C / groups, R, S)",
+    .options = "as conv2d; R, S",
     .n_in_min = 2,
     .n_in_max = 2,
     .n_out = 1,

@@ -37,5 +37,37 @@ def convolutions():
          uniform(BATCH, 4, 19), uniform(6, 2, 3))
 
 
+def pooling():
+    x = (BATCH, 2, 7, 6)
+    case("max_pool2d", lambda x: F.max_pool2d(x, 2), uniform(*x))
+    case("max_pool2d_padded", lambda x: F.max_pool2d(x, 3, 2, 1), uniform(*x))
+    case("max_pool2d_dilated", lambda x: F.max_pool2d(x, (3, 2), (1, 3), (1, 0), (2, 1)), uniform(*x))
+    case("max_pool2d_ties", lambda x: F.max_pool2d(x, 3, 2, 1), uniform(*x).round())
+    case("global_max_pool2d", lambda x: F.adaptive_max_pool2d(x, 1), uniform(*x))
+    case("avg_pool2d", lambda x: F.avg_pool2d(x, 2), uniform(*x))
+    case("avg_pool2d_padded", lambda x: F.avg_pool2d(x, (3, 4), (1, 3), (1, 2)), uniform(*x))
+    case("avg_pool2d_excluding", lambda x: F.avg_pool2d(x, (3, 4), (1, 3), (1, 2), count_include_pad=False), uniform(*x))
+    case("adaptive_avg_pool2d", lambda x: F.adaptive_avg_pool2d(x, (3, 8)), uniform(*x))
+    case("global_avg_pool2d", lambda x: F.adaptive_avg_pool2d(x, 1), uniform(*x))
+
+
+def upsampling():
+    x = (BATCH, 2, 3, 5)
+    case("upsample_nearest", lambda x: F.interpolate(x, scale_factor=2), uniform(*x))
+    case("upsample_nearest_size", lambda x: F.interpolate(x, size=(7, 4)), uniform(*x))
+    case("upsample_bilinear", lambda x: F.interpolate(x, scale_factor=(3, 2), mode="bilinear"), uniform(*x))
+    case("upsample_bilinear_size", lambda x: F.interpolate(x, size=(7, 3), mode="bilinear"), uniform(*x))
+
+
+def padding():
+    x = (BATCH, 2, 4, 3)
+    case("pad2d", lambda x: F.pad(x, (1, 2, 0, 3)), uniform(*x))
+    case("pad2d_cut", lambda x: F.pad(x, (-1, 1, 2, -3)), uniform(*x))
+    case("pad2d_reflect", lambda x: F.pad(x, (2, 1, 0, 3), mode="reflect"), uniform(*x))
+
+
 def make():
     convolutions()
+    pooling()
+    upsampling()
+    padding()

@@ -94,6 +94,45 @@ static void conv1d_keeps_three_axes(void **state) {
               "Nx6x5");
 }
 
+static void pooling_has_defaults(void **state) {
+    (void)state;
+    has_shape(tutti_max_pool2d(graph, x, &(tutti_pool2d_options){.kernel = {2, 3}}), "Nx4x4x2");
+    has_shape(
+        tutti_avg_pool2d(graph, x, &(tutti_pool2d_options){.kernel = {3, 3}, .stride = {2, 0}}),
+        "Nx4x4x2");
+    has_shape(tutti_adaptive_avg_pool2d(graph, x, 3, 10), "Nx4x3x10");
+    has_shape(tutti_global_avg_pool2d(graph, x), "Nx4x1x1");
+    has_shape(tutti_global_max_pool2d(graph, x), "Nx4x1x1");
+    rejected(tutti_max_pool2d(graph, x, NULL), "max_pool2d: kernel is 0x0, expected 1 to 32767");
+}
+
+static void global_pooling_needs_images(void **state) {
+    (void)state;
+    const tutti_tensor s =
+        tutti_graph_input(graph, "s", TUTTI_F32, 3, (int64_t[]){TUTTI_BATCH, 4, 10});
+    rejected(tutti_global_avg_pool2d(graph, s), "global_avg_pool2d: x is Nx4x10, expected 4 axes");
+}
+
+static void upsampling_takes_a_size_or_a_scale(void **state) {
+    (void)state;
+    has_shape(tutti_upsample2d(graph, x, &(tutti_upsample2d_options){.scale = {2, 3}}),
+              "Nx4x18x21");
+    has_shape(
+        tutti_upsample2d(graph, x, &(tutti_upsample2d_options){.size = {5, 0}, .scale = {2, 3}}),
+        "Nx4x5x21");
+    rejected(tutti_upsample2d(graph, x, &(tutti_upsample2d_options){.scale = {2, INT64_MAX}}),
+             "upsample2d: size of the result is 18x0");
+}
+
+static void padding_has_defaults(void **state) {
+    (void)state;
+    has_shape(tutti_pad2d(graph, x, NULL), "Nx4x9x7");
+    has_shape(tutti_pad2d(graph, x, &(tutti_pad2d_options){.before = {1, -2}, .after = {0, 4}}),
+              "Nx4x10x9");
+    rejected(tutti_pad2d(graph, x, &(tutti_pad2d_options){.before = {40000, 0}}),
+             "pad2d: padding before is 40000x0");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(convolutions_have_defaults, setup, teardown),
@@ -101,6 +140,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_data_gradient_has_the_shape_of_x, setup, teardown),
         cmocka_unit_test_setup_teardown(conv1d_checks_its_inputs, setup, teardown),
         cmocka_unit_test_setup_teardown(conv1d_keeps_three_axes, setup, teardown),
+        cmocka_unit_test_setup_teardown(pooling_has_defaults, setup, teardown),
+        cmocka_unit_test_setup_teardown(global_pooling_needs_images, setup, teardown),
+        cmocka_unit_test_setup_teardown(upsampling_takes_a_size_or_a_scale, setup, teardown),
+        cmocka_unit_test_setup_teardown(padding_has_defaults, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,50 @@
+/* Windows of the pooling ops. */
+#include <inttypes.h>
+
+#include "base/status.h"
+#include "op/image.h"
+
+tutti_pool_attr tutti_pool_attr_of(const tutti_pool2d_options *options) {
+    tutti_pool_attr attr = {.dilation = {1, 1}};
+    if (options == NULL)
+        return attr;
+    for (int d = 0; d < 2; d++) {
+        attr.kernel[d] = options->kernel[d];
+        attr.stride[d] = options->stride[d] == 0 ? options->kernel[d] : options->stride[d];
+        attr.padding[d] = options->padding[d];
+        attr.dilation[d] = options->dilation[d] == 0 ? 1 : options->dilation[d];
+    }
+    attr.exclude = options->exclude_padding;
+    return attr;
+}
+
+tutti_status tutti_pool_check(const tutti_node_info *node, const tutti_pool_attr *attr) {
+    if (attr->adaptive != 0)
+        return TUTTI_OK;
+    TUTTI_TRY(tutti_image_check_option(node, "kernel", attr->kernel, 1));
+    TUTTI_TRY(tutti_image_check_option(node, "stride", attr->stride, 1));
+    TUTTI_TRY(tutti_image_check_option(node, "padding", attr->padding, 0));
+    TUTTI_TRY(tutti_image_check_option(node, "dilation", attr->dilation, 1));
+    for (int d = 0; d < 2; d++)
+        if (2 * attr->padding[d] > attr->kernel[d])
+            return tutti_op_fail(node, TUTTI_SHAPE,
+                                 "padding is %" PRId64 "x%" PRId64
+                                 ", expected at most half of the kernel, %" PRId64 "x%" PRId64,
+                                 attr->padding[0], attr->padding[1], attr->kernel[0],
+                                 attr->kernel[1]);
+    return TUTTI_OK;
+}
+
+int64_t tutti_pool_extent(const tutti_pool_attr *attr, int d, int64_t size) {
+    const int64_t room =
+        size + 2 * attr->padding[d] - attr->dilation[d] * (attr->kernel[d] - 1) - 1;
+    return room < 0 ? 0 : room / attr->stride[d] + 1;
+}
+
+tutti_span tutti_pool_span(const tutti_pool_attr *attr, int d, int64_t index, int64_t size,
+                           int64_t out) {
+    if (attr->adaptive != 0)
+        return (tutti_span){index * size / out, ((index + 1) * size + out - 1) / out};
+    const int64_t begin = index * attr->stride[d] - attr->padding[d];
+    return (tutti_span){begin, begin + attr->dilation[d] * (attr->kernel[d] - 1) + 1};
+}
