@@ -75,10 +75,25 @@ TUTTI_API tutti_tensor tutti_sigmoid(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_tanh(tutti_graph *g, tutti_tensor x);
 /* tanh form: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks, Gimpel 2016. */
 TUTTI_API tutti_tensor tutti_gelu(tutti_graph *g, tutti_tensor x);
-/* Exponential, natural logarithm, square root. */
+/* The form that defines it, PyTorch's default: x times the probability that a normal variable is less
+ * than x. */
+TUTTI_API tutti_tensor tutti_gelu_erf(tutti_graph *g, tutti_tensor x);
+/* x where it is positive, else slope x; PyTorch's default slope is 0.01. */
+TUTTI_API tutti_tensor tutti_leaky_relu(tutti_graph *g, tutti_tensor x, float slope);
+/* x where it is positive, else alpha (exp(x) - 1). */
+TUTTI_API tutti_tensor tutti_elu(tutti_graph *g, tutti_tensor x, float alpha);
+/* x sigmoid(x), also called swish. */
+TUTTI_API tutti_tensor tutti_silu(tutti_graph *g, tutti_tensor x);
+/* log(1 + exp(beta x)) / beta; x itself where beta x is above the threshold (PyTorch: 1 and 20). */
+TUTTI_API tutti_tensor tutti_softplus(tutti_graph *g, tutti_tensor x, float beta, float threshold);
+/* x / 6 + 1/2 within [0, 1], and x times that. */
+TUTTI_API tutti_tensor tutti_hard_sigmoid(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_hard_swish(tutti_graph *g, tutti_tensor x);
+/* Exponential, natural logarithm, square root, error function. */
 TUTTI_API tutti_tensor tutti_exp(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_log(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sqrt(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_erf(tutti_graph *g, tutti_tensor x);
 
 /* Reductions. */
 
@@ -153,8 +168,9 @@ TUTTI_API tutti_tensor tutti_top_k(tutti_graph *g, tutti_tensor x, int64_t k,
 /* Sums of all elements up to each one along an axis that is not the batch. */
 TUTTI_API tutti_tensor tutti_cumsum(tutti_graph *g, tutti_tensor x, int32_t axis);
 
-/* Softmax over the last axis. */
+/* Softmax over the last axis, and its logarithm. */
 TUTTI_API tutti_tensor tutti_softmax(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_log_softmax(tutti_graph *g, tutti_tensor x);
 
 /* Images: NCHW, x is (N, C, H, W) with any number of images as its leading extent. Pairs of options
  * are {height, width}; zero means the default, and options may be NULL. */
@@ -265,7 +281,6 @@ TUTTI_API tutti_tensor tutti_group_norm(tutti_graph *g, tutti_tensor x, tutti_te
 /* Losses. Each is a scalar: the mean over all rows or elements of the WHOLE batch, over all devices,
  * unless said; other reductions are composed of the ops above. Shapes must be equal, nothing is
  * broadcast unless said. Logits may have rows merged from (N, T, V), with labels merged likewise. */
-
 
 /* logits (NxC), labels (N, i32 in 0..C-1; a label outside gives NaN, never a wrong number). */
 TUTTI_API tutti_tensor tutti_softmax_cross_entropy(tutti_graph *g, tutti_tensor logits,

@@ -62,6 +62,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_by_mode = {
     .name = "by_mode",
     .summary = "the first input when training, the second otherwise",
+    .shapes = "two of one shape -> that shape",
     .n_in_min = 2,
     .n_in_max = 2,
     .n_out = 1,

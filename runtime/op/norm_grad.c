@@ -109,6 +109,9 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_norm_grad = {
     .name = "norm_grad",
     .summary = "the gradient of layer, group and RMS norm, and each row's statistics",
+    .shapes =
+        "dy, x, gamma (the channels of x, optional) -> x's, mean and rstd (one per row and group)",
+    .options = "the channels' axes; groups; eps above 0; RMS",
     .n_in_min = 2,
     .n_in_max = 3,
     .n_out = 3,

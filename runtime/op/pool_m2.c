@@ -154,6 +154,10 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_pool_m2 = {
     .name = "pool_m2",
     .summary = "squared deviations of rows about the mean of all, summed",
+    .shapes = "m (N,C,...), mean (C,...), m2 like m (optional) -> (C,...)",
+    .options = "weight of (m - mean)^2",
+    .source = "Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing "
+              "sample variances, 1979",
     .n_in_min = 2,
     .n_in_max = 3,
     .n_out = 1,

@@ -34,3 +34,13 @@ def make():
     case("group_norm_features", lambda x, a, b: F.group_norm(x, 2, a, b, 1e-5), *planes(14))
     case("group_norm_single", lambda x, a, b: F.group_norm(x, 1, a, b, 1e-3), *planes(3, 5))
     case("instance_norm", lambda x: F.instance_norm(x, eps=1e-5), uniform(BATCH, 4, 3, 5))
+    far = torch.tensor([-100.0, -50, -20, -4, -1, 1, 4, 20, 50, 100], dtype=torch.float64).repeat(BATCH, 1)
+    activations = {
+        "leaky_relu": lambda x: F.leaky_relu(x, 0.01), "elu": F.elu, "elu_alpha": lambda x: F.elu(x, 1.75),
+        "silu": F.silu, "erf": torch.erf, "gelu_erf": F.gelu, "softplus": F.softplus,
+        "softplus_steep": lambda x: F.softplus(x, 4.5, 60), "hard_sigmoid": F.hardsigmoid, "hard_swish": F.hardswish,
+        "log_softmax": lambda x: F.log_softmax(x, -1),
+    }
+    for name, fn in activations.items():
+        case(name, fn, uniform(BATCH, 21, lo=-5, hi=5))
+        case(f"{name}_far", fn, far)

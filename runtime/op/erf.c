@@ -1,0 +1,61 @@
+/* The error function. Its derivative is 2 / sqrt(pi) exp(-x^2). */
+#include <math.h>
+
+#include "op/elementwise.h"
+
+tutti_tensor tutti_erf(tutti_graph *g, tutti_tensor x) {
+    return tutti_op_apply1(g, &tutti_op_erf, &x, 1, NULL, 0);
+}
+
+static tutti_status expr(const tutti_node_info *node, const char *const *in, char *text,
+                         size_t text_size) {
+    (void)node;
+    return tutti_expr(text, text_size, "erf(%s)", in[0]);
+}
+
+static double ref_element(const tutti_ref_call *call, const double *x, int64_t index) {
+    (void)call;
+    (void)index;
+    return erf(x[0]);
+}
+
+static void ref(const tutti_ref_call *call) {
+    tutti_elementwise_ref(call, ref_element);
+}
+
+static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
+                         const bool *want, tutti_tensor *din) {
+    if (want[0]) {
+        const tutti_tensor square = tutti_mul(graph, node->in[0], node->in[0]);
+        const tutti_tensor bell = tutti_exp(graph, tutti_neg(graph, square));
+        din[0] = tutti_mul(graph, dout[0], tutti_scale(graph, bell, (float)(2 / sqrt(M_PI))));
+    }
+    return tutti_graph_status(graph);
+}
+
+static const tutti_op_example examples[] = {
+    {.label = "batched", .n_in = 1, .in = {{.rank = 3, .dim = {TUTTI_BATCH, 3, 5}}}},
+    {.label = "scalar", .n_in = 1, .in = {{.rank = 0, .lo = 0.25F, .hi = 1}}},
+    {.label = "wide", .n_in = 1, .in = {{.rank = 1, .dim = {40}, .lo = -3, .hi = 3}}},
+    {.label = "far", .n_in = 1, .in = {{.rank = 1, .dim = {40}, .lo = 90, .hi = 100}}},
+    {.label = "labels",
+     .n_in = 1,
+     .in = {{.dtype = TUTTI_I32, .rank = 1, .dim = {4}, .hi = 3}},
+     .refused = "erf: input 0 is i32, expected f32"},
+};
+
+const tutti_op tutti_op_erf = {
+    .name = "erf",
+    .summary = "the error function",
+    .n_in_min = 1,
+    .n_in_max = 1,
+    .n_out = 1,
+    .flags = TUTTI_OP_ELEMENTWISE,
+    .infer = tutti_elementwise_infer,
+    .cost = tutti_elementwise_cost_special,
+    .grad = grad,
+    .ref = ref,
+    .expr = expr,
+    .examples = examples,
+    .n_examples = TUTTI_COUNT(examples),
+};

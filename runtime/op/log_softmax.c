@@ -1,0 +1,88 @@
+/* x minus the logarithm of the sum of exp(x) along the last axis */
+#include <math.h>
+
+#include "op/rows.h"
+
+tutti_tensor tutti_log_softmax(tutti_graph *g, tutti_tensor x) {
+    return tutti_op_apply1(g, &tutti_op_log_softmax, &x, 1, NULL, 0);
+}
+
+static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
+    const tutti_type *x = &node->in_type[0];
+    if (x->dtype != TUTTI_F32)
+        return tutti_op_fail(node, TUTTI_SHAPE, "x is %s, expected f32",
+                             tutti_dtype_name(x->dtype));
+    if (x->shape.rank == 0 || (x->shape.rank == 1 && x->shape.batched)) {
+        char text[TUTTI_SHAPE_TEXT];
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "x is %s: expected a last axis that is not the batch",
+                             tutti_shape_text(&x->shape, text));
+    }
+    out->type = *x;
+    return TUTTI_OK;
+}
+
+static tutti_cost cost(const tutti_node_info *node, int64_t n) {
+    return tutti_rows_cost(node, n, 20);
+}
+
+/* dx = dy - softmax(x) sum of dy */
+static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
+                         const bool *want, tutti_tensor *din) {
+    if (want[0]) {
+        const tutti_tensor sum = tutti_sum(graph, dout[0], 1, (int32_t[]){-1}, true);
+        const tutti_tensor share = tutti_mul(graph, tutti_exp(graph, node->out[0]), sum);
+        din[0] = tutti_sub(graph, dout[0], share);
+    }
+    return tutti_graph_status(graph);
+}
+
+static void ref(const tutti_ref_call *call) {
+    const int64_t columns = tutti_rows_columns(call->node);
+    const int64_t rows = tutti_extent_value(tutti_rows_count(call->node), call->run->n);
+    for (int64_t r = 0; r < rows; r++) {
+        const float *x = (const float *)call->in[0] + r * columns;
+        float *y = (float *)call->out[0] + r * columns;
+        double high = (double)x[0], sum = 0;
+        for (int64_t c = 1; c < columns; c++)
+            high = fmax(high, (double)x[c]);
+        for (int64_t c = 0; c < columns; c++)
+            sum += exp((double)x[c] - high);
+        for (int64_t c = 0; c < columns; c++)
+            y[c] = (float)((double)x[c] - high - log(sum));
+    }
+}
+
+static const tutti_op_example examples[] = {
+    {.label = "batched", .n = 3, .n_in = 1, .in = {{.rank = 2, .dim = {TUTTI_BATCH, 10}}}},
+    {.label = "one row", .n_in = 1, .in = {{.rank = 1, .dim = {37}}}},
+    {.label = "long rows", .n_in = 1, .in = {{.rank = 2, .dim = {3, 1037}}}},
+    {.label = "rank 3", .n = 1, .n_in = 1, .in = {{.rank = 3, .dim = {TUTTI_BATCH, 2, 18}}}},
+    {.label = "large values",
+     .n_in = 1,
+     .in = {{.rank = 2, .dim = {2, 17}, .lo = 500, .hi = 540, .no_grad = true}}},
+    {.label = "batch alone",
+     .n_in = 1,
+     .in = {{.rank = 1, .dim = {TUTTI_BATCH}}},
+     .refused = "log_softmax: x is N: expected a last axis that is not the batch"},
+    {.label = "labels",
+     .n_in = 1,
+     .in = {{.dtype = TUTTI_I32, .rank = 2, .dim = {2, 2}, .hi = 3}},
+     .refused = "log_softmax: x is i32, expected f32"},
+};
+
+const tutti_op tutti_op_log_softmax = {
+    .name = "log_softmax",
+    .summary = "the logarithm of softmax along the last axis",
+    .shapes = "x (..., C) -> x's",
+    .n_in_min = 1,
+    .n_in_max = 1,
+    .n_out = 1,
+    .infer = infer,
+    .cost = cost,
+    .lower = tutti_rows_lower,
+    .grad = grad,
+    .ref = ref,
+    .examples = examples,
+    .n_examples = TUTTI_COUNT(examples),
+};
