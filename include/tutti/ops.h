@@ -349,6 +349,11 @@ typedef struct tutti_attention_options {
 TUTTI_API tutti_tensor tutti_attention(tutti_graph *g, tutti_tensor q, tutti_tensor k,
                                        tutti_tensor v, const tutti_attention_options *options);
 
+/* Rotary position embedding (Su et al. 2021) of queries or keys x (N, T, heads, d), d even: at position
+ * t elements i and i + d/2 are turned by t base^(-2i/d), the form of GPT-NeoX and LLaMA. base 0 means
+ * 10000. */
+TUTTI_API tutti_tensor tutti_rotary(tutti_graph *g, tutti_tensor x, float base);
+
 /* Metrics. */
 
 /* Mean over the batch of 1 where the row's largest logit (the first of equals) is the label. */

@@ -46,6 +46,20 @@ def attention():
     make("attention_padding", 5, 7, 2, 4, mask=hidden.log())
 
 
+def rotate(x, base=10000.0):
+    half = x.shape[-1] // 2
+    angle = torch.outer(torch.arange(x.shape[1], dtype=x.dtype), base ** (-torch.arange(half, dtype=x.dtype) / half))
+    c, s = (torch.cat([f(angle)] * 2, -1)[None, :, None] for f in (torch.cos, torch.sin))
+    turned = torch.cat([-x[..., half:], x[..., :half]], -1)
+    return x * c + turned * s
+
+
+def rotary():
+    case("rotary", rotate, uniform(BATCH, 7, 2, 6))
+    case("rotary_far", lambda x: rotate(x, 500000.0), uniform(BATCH, 300, 1, 4))
+
+
 def make():
     embedding()
     attention()
+    rotary()
