@@ -30,18 +30,26 @@
 #ifndef TRANS_B
 #define TRANS_B 0
 #endif
+#ifndef LEAD
+/* For batched_matmul.cl: more parameters, and the matrices that a work-group works on. */
+#define LEAD_PARAMETERS
+#define LEAD(group, groups)
+#endif
 #define LX (BN / TN)
 #define LY (BM / TM)
 
 __kernel __attribute__((reqd_work_group_size(LX, LY, 1))) void
 matmul_tile(__global const float *restrict a, __global const float *restrict b,
-            __global float *restrict c, int M, int N, int K, int splits) {
+            __global float *restrict c, int M, int N, int K,
+            int splits LEAD_PARAMETERS) {
     /* One column more than needed, so that transposing stores fall in different banks. */
     __local float strip_a[BK][BM + 1];
     __local float strip_b[BK][BN + 1];
     const int x = (int)get_local_id(0), y = (int)get_local_id(1);
     const int id = y * LX + x;
-    const int i0 = (int)get_group_id(1) * BM, j0 = (int)get_group_id(0) * BN;
+    int group = (int)get_group_id(0);
+    LEAD(group, (N + BN - 1) / BN)
+    const int i0 = (int)get_group_id(1) * BM, j0 = group * BN;
     const int part = (int)get_global_id(2);
     const int length = (K + splits - 1) / splits;
     const int k_begin = min(K, part * length), k_end = min(K, k_begin + length);

@@ -26,6 +26,11 @@
 #ifndef TRANS_B
 #define TRANS_B 0
 #endif
+#ifndef LEAD
+/* For batched_matmul_cpu.cl: more parameters, and the matrices that a group works on. */
+#define LEAD_PARAMETERS
+#define LEAD(group, groups)
+#endif
 #define NR (16 * NV)
 
 #include "transpose16.clh"
@@ -130,11 +135,13 @@ static inline void pack_a(__global const float *a, __local float *tile, int M,
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_cpu(__global const float *restrict a, __global const float *restrict b,
-           __global float *restrict c, int M, int N, int K, int tiles) {
+           __global float *restrict c, int M, int N, int K, int tiles LEAD_PARAMETERS) {
     __local float panels[NP * KC * NR] __attribute__((aligned(64)));
     __local float tile[A_SIZE] __attribute__((aligned(64)));
     const int j_begin = (int)get_global_id(1) * NR * NP;
-    const int i_begin = (int)get_global_id(0) * MR * tiles;
+    int group = (int)get_global_id(0);
+    LEAD(group, (M + MR * tiles - 1) / (MR * tiles))
+    const int i_begin = group * MR * tiles;
     const int i_end = min(M, i_begin + MR * tiles);
 
     /* At least one block, so that K = 0 writes zeros. */

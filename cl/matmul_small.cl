@@ -9,10 +9,16 @@
 #ifndef TRANS_B
 #define TRANS_B 0
 #endif
+#ifndef LEAD
+/* For batched_matmul_small.cl: more parameters, and the matrices that a work-item works on. */
+#define LEAD_PARAMETERS
+#define LEAD(index, count)
+#endif
 
 __kernel void matmul_small(__global const float *restrict a, __global const float *restrict b,
-                           __global float *restrict c, int M, int N, int K) {
-    const int index = (int)get_global_id(0);
+                           __global float *restrict c, int M, int N, int K LEAD_PARAMETERS) {
+    int index = (int)get_global_id(0);
+    LEAD(index, M * N)
     if (index >= M * N)
         return;
     const int m = index / N, n = index - m * N;

@@ -14,9 +14,11 @@ extern "C" {
 
 /* Matrix product. */
 
-/* Matrix product of a (MxK, or KxM when trans_a) and b (KxN, or NxK when trans_b): MxN.
- * The batch may be M (of a not transposed) or the summed extent (trans_a with both batched: the
- * result is a sum over the batch), not N. */
+/* Matrix product of a (MxK, or KxM when trans_a) and b (KxN, or NxK when trans_b): MxN. The batch may
+ * be M (of a not transposed) or the summed extent (trans_a with both batched: the result is a sum
+ * over the batch), not N.
+ * With more axes, products of the last two for each of the leading axes, which broadcast; the batch
+ * may be the first of them. */
 TUTTI_API tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool trans_a,
                                     bool trans_b);
 
@@ -109,6 +111,15 @@ TUTTI_API tutti_tensor tutti_max(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                  const int32_t *axes, bool keep_dims);
 TUTTI_API tutti_tensor tutti_min(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                  const int32_t *axes, bool keep_dims);
+
+/* Variance over axes as above: the mean square of x without its mean; unbiased divides by one element
+ * less (Bessel). Over the batch it is that of the WHOLE batch, NaN for an unbiased single element. */
+TUTTI_API tutti_tensor tutti_variance(tutti_graph *g, tutti_tensor x, int32_t n_axes,
+                                      const int32_t *axes, bool unbiased, bool keep_dims);
+/* (sum of |x|^p)^(1/p) over axes as above, p >= 1: 1 the sum of magnitudes, 2 the Euclidean norm,
+ * INFINITY the largest magnitude (not over the batch). The gradient at x = 0 is 0. */
+TUTTI_API tutti_tensor tutti_vector_norm(tutti_graph *g, tutti_tensor x, float p, int32_t n_axes,
+                                         const int32_t *axes, bool keep_dims);
 
 /* Shape. */
 

@@ -5,9 +5,6 @@
 #include "graph/graph.h"
 #include "op/elementwise.h"
 
-/* What a batch is taken for where its size matters but is not known yet. */
-#define TUTTI_TYPICAL_BATCH 128
-
 typedef struct tutti_axis_view {
     int32_t axis;
     tutti_extent outer;  /* product of the extents before the axis */

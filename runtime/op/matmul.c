@@ -3,12 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "graph/graph.h"
-#include "op/elementwise.h"
-
-typedef struct tutti_matmul_attr {
-    uint32_t trans_a, trans_b;
-} tutti_matmul_attr;
+#include "op/matmul.h"
 
 typedef struct matmul {
     tutti_extent m, n, k;
@@ -25,10 +20,30 @@ static matmul view(const tutti_node_info *node) {
                     .trans_b = attr->trans_b != 0};
 }
 
+/* A matrix b that serves all of a's leading axes: they are rows of one product. */
+static tutti_tensor fold(tutti_graph *g, tutti_tensor a, tutti_tensor b,
+                         const tutti_matmul_attr *attr) {
+    tutti_shape shape = tutti_tensor_type(g, a).shape;
+    tutti_shape rows = {.rank = 2, .batched = shape.batched, .dim = {1, shape.dim[shape.rank - 1]}};
+    for (int32_t d = 0; d < shape.rank - 1; d++)
+        rows.dim[0] *= shape.dim[d];
+    const tutti_tensor y =
+        tutti_op_apply1(g, &tutti_op_matmul, (tutti_tensor[]){tutti_reshape_to(g, a, &rows), b}, 2,
+                        attr, sizeof *attr);
+    shape.dim[shape.rank - 1] = tutti_tensor_type(g, y).shape.dim[1];
+    return y.id == 0 ? y : tutti_reshape_to(g, y, &shape);
+}
+
 tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool trans_a,
                           bool trans_b) {
     const tutti_matmul_attr attr = {trans_a, trans_b};
-    return tutti_op_apply1(g, &tutti_op_matmul, (tutti_tensor[]){a, b}, 2, &attr, sizeof attr);
+    const tutti_shape shape_a = tutti_tensor_type(g, a).shape;
+    const tutti_shape shape_b = tutti_tensor_type(g, b).shape;
+    if (a.id != 0 && shape_a.rank > 2 && shape_b.rank == 2 && !shape_b.batched && !trans_a)
+        return fold(g, a, b, &attr);
+    const bool leads = shape_a.rank > 2 || shape_b.rank > 2;
+    return tutti_op_apply1(g, leads ? &tutti_op_batched_matmul : &tutti_op_matmul,
+                           (tutti_tensor[]){a, b}, 2, &attr, sizeof attr);
 }
 
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
@@ -96,24 +111,31 @@ static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti
     tutti_launch_i32(out, launch, p->k);
 }
 
-/* False when local memory is too small. */
-static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
-                      tutti_lowering *out, const matmul *p) {
+bool tutti_matmul_cpu_tile(const tutti_device_info *device, int64_t rows, int64_t columns,
+                           tutti_matmul_tile *out) {
     /* 24 accumulators, two of B and one of A fit 32 registers of 16 floats; with narrower vectors
      * (16 registers of 8, or 32 of 4) fewer rows of one float16 do. */
     const bool wide = device->width_float >= 16;
-    const int nv = wide && p->n.base > 16 ? 2 : 1;
-    const int mr = wide ? 12 : 4;
+    const int64_t nv = wide && columns > 16 ? 2 : 1, mr = wide ? 12 : 4;
     /* In large products a copied row tile of A serves several panels of B. */
-    const int64_t rows = tutti_extent_value(p->m, TUTTI_TYPICAL_BATCH), columns = p->n.base;
     int64_t np = rows * columns >= 1 << 18 && columns >= 128 ? 4 : 1, kc = 256;
     const int64_t room = (int64_t)device->local_memory_bytes / 4;
     if (np * kc * 16 * nv + mr * (kc + 16) > room)
         np = 1;
     while (kc >= 32 && np * kc * 16 * nv + mr * (kc + 16) > room)
         kc /= 2;
-    if (kc < 32)
+    *out = (tutti_matmul_tile){mr, nv, np, kc};
+    return kc >= 32;
+}
+
+/* False when local memory is too small. */
+static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
+                      tutti_lowering *out, const matmul *p) {
+    const int64_t rows = tutti_extent_value(p->m, TUTTI_TYPICAL_BATCH), columns = p->n.base;
+    tutti_matmul_tile tile;
+    if (!tutti_matmul_cpu_tile(device, rows, columns, &tile))
         return false;
+    const int64_t mr = tile.mr, nv = tile.nv, np = tile.np;
     /* Row tiles per work-group: many, since each packs its B panels again, but so few that every
      * compute unit finds several work-groups. */
     const int64_t tiles = ceil_div(rows, mr), panels = ceil_div(columns, 16 * nv * np);
@@ -123,8 +145,8 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     tutti_candidate *candidate = tutti_lowering_candidate(out, nv == 2 ? "cpu32" : "cpu16");
     tutti_launch *launch =
         tutti_candidate_launch(out, candidate, "matmul_cpu.cl", "matmul_cpu",
-                               "-DMR=%d -DNV=%d -DNP=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", mr, nv,
-                               (int)np, (int)kc, p->trans_a, p->trans_b);
+                               "-DMR=%d -DNV=%d -DNP=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", (int)mr,
+                               (int)nv, (int)np, (int)tile.kc, p->trans_a, p->trans_b);
     add_operands(node, out, launch, p);
     tutti_launch_i32(out, launch, tutti_extent_const(per_group));
     tutti_launch_range(launch, p->m, mr * per_group, 1);

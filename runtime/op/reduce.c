@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/status.h"
+#include "op/axis.h"
 
 tutti_status tutti_reduce_axes(const char *name, const tutti_shape *shape, int32_t n_axes,
                                const int32_t *axes, uint32_t *out) {
@@ -72,15 +73,6 @@ tutti_cost tutti_reduce_cost(const tutti_node_info *node, int64_t n) {
     return (tutti_cost){in, 4 * (in + (double)tutti_shape_count(&node->out_type[0].shape, n))};
 }
 
-/* At most one of the factors depends on the batch. */
-static tutti_extent multiply(tutti_extent a, tutti_extent b) {
-    return (tutti_extent){a.base * b.base, a.per_sample * b.base + a.base * b.per_sample};
-}
-
-static tutti_extent times(tutti_extent a, int64_t factor) {
-    return (tutti_extent){a.base * factor, a.per_sample * factor};
-}
-
 /* Neighbouring axes that are both reduced or both kept, as one. */
 typedef struct group {
     tutti_extent extent;
@@ -95,7 +87,7 @@ static int32_t make_groups(const tutti_shape *shape, uint32_t axes, group *out) 
         if (extent.base == 1 && extent.per_sample == 0)
             continue;
         if (count > 0 && out[count - 1].reduced == reduced)
-            out[count - 1].extent = multiply(out[count - 1].extent, extent);
+            out[count - 1].extent = tutti_extent_multiply(out[count - 1].extent, extent);
         else
             out[count++] = (group){extent, reduced};
     }
@@ -141,7 +133,7 @@ static void add_launch(const tutti_node_info *node, const tutti_device_info *dev
         kind == GROUP
             ? tutti_candidate_launch(out, candidate, file, entries[kind], "-DLOCAL=%d", local)
             : tutti_candidate_launch(out, candidate, file, entries[kind], "%s", "");
-    const tutti_extent rows = times(s->outer, s->splits);
+    const tutti_extent rows = tutti_extent_times(s->outer, s->splits);
     add_operand(out, launch, from);
     add_operand(out, launch, to);
     tutti_launch_i32(out, launch, s->r);
@@ -155,7 +147,7 @@ static void add_launch(const tutti_node_info *node, const tutti_device_info *dev
         tutti_launch_range(launch, rows, 1, flat ? 64 : 1);
         break;
     case GROUP:
-        tutti_launch_range(launch, times(rows, local), 1, local);
+        tutti_launch_range(launch, tutti_extent_times(rows, local), 1, local);
         break;
     case COLUMNS:
         tutti_launch_range(launch, s->inner, 16, 1);
@@ -171,7 +163,8 @@ static void add_launch(const tutti_node_info *node, const tutti_device_info *dev
  * enough to be worth a launch more. */
 static int64_t choose_splits(const tutti_device_info *device, const stage *s) {
     const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
-    const int64_t outputs = tutti_extent_value(multiply(s->outer, s->inner), TUTTI_TYPICAL_BATCH);
+    const int64_t outputs =
+        tutti_extent_value(tutti_extent_multiply(s->outer, s->inner), TUTTI_TYPICAL_BATCH);
     const int64_t r = tutti_extent_value(s->r, TUTTI_TYPICAL_BATCH);
     const int64_t units = 4 * (int64_t)device->compute_units;
     const int64_t width = is_cpu ? 16 : 64;
@@ -201,32 +194,32 @@ tutti_status tutti_reduce_lower(const tutti_node_info *node, const tutti_device_
         groups[count++] = (group){tutti_extent_const(1), true};
     for (int32_t i = count - 1; i >= 0; i--) {
         if (!groups[i].reduced) {
-            inner = multiply(inner, groups[i].extent);
+            inner = tutti_extent_multiply(inner, groups[i].extent);
             continue;
         }
         stage s = {tutti_extent_const(1), groups[i].extent, inner, 1};
         for (int32_t j = 0; j < i; j++)
-            s.outer = multiply(s.outer, groups[j].extent);
+            s.outer = tutti_extent_multiply(s.outer, groups[j].extent);
         if (left == 0) { /* nothing to reduce: a copy */
             s.inner = s.outer;
             s.outer = tutti_extent_const(1);
         }
         s.splits = choose_splits(device, &s);
-        const tutti_extent outputs = multiply(s.outer, s.inner);
+        const tutti_extent outputs = tutti_extent_multiply(s.outer, s.inner);
         if (s.splits > 1) {
-            const operand parts = {
-                .is_scratch = true,
-                .scratch = tutti_candidate_scratch(out, candidate, times(outputs, 4 * s.splits))};
+            const operand parts = {.is_scratch = true,
+                                   .scratch = tutti_candidate_scratch(
+                                       out, candidate, tutti_extent_times(outputs, 4 * s.splits))};
             add_launch(node, device, out, candidate, &s, from, parts);
             from = parts;
             s.r = tutti_extent_const(s.splits);
             s.splits = 1;
         }
         const bool last = left <= 1;
-        const operand next =
-            last ? to
-                 : (operand){.is_scratch = true,
-                             .scratch = tutti_candidate_scratch(out, candidate, times(outputs, 4))};
+        const operand next = last ? to
+                                  : (operand){.is_scratch = true,
+                                              .scratch = tutti_candidate_scratch(
+                                                  out, candidate, tutti_extent_times(outputs, 4))};
         add_launch(node, device, out, candidate, &s, from, next);
         from = next;
         if (last)

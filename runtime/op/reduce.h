@@ -35,4 +35,11 @@ tutti_status tutti_extremum_infer(const tutti_node_info *node, tutti_infer *out)
 tutti_status tutti_extremum_grad(tutti_graph *graph, const tutti_node_info *node,
                                  const tutti_tensor *dout, const bool *want, tutti_tensor *din);
 
+/* x / (per_sample * samples of the whole batch - correction). Linear. */
+typedef struct tutti_count_attr {
+    double per_sample, correction;
+} tutti_count_attr;
+tutti_tensor tutti_divide_by_count(tutti_graph *graph, tutti_tensor x, double per_sample,
+                                   double correction);
+
 #endif

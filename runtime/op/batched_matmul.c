@@ -1,0 +1,327 @@
+/* Many matrix products of one size: leading axes of a and b broadcast, the batch may be the first of
+ * them. matmul's kernels, with the product as one more dimension. */
+#include <inttypes.h>
+
+#include "op/axis.h"
+#include "op/matmul.h"
+
+#define LEADS_MAX (TUTTI_MAX_RANK - 2)
+
+/* Neighbouring leading axes along which each operand is either there or broadcast, as one. */
+typedef struct leads {
+    int32_t n;
+    int64_t extent[LEADS_MAX];  /* outermost first; the first is not used, it may be the batch */
+    int64_t step[2][LEADS_MAX]; /* of a and b, in matrices */
+    tutti_extent count;
+} leads;
+
+typedef struct products {
+    int64_t m, n, k;
+    leads lead;
+} products;
+
+static tutti_shape lead_of(const tutti_shape *shape) {
+    tutti_shape lead = *shape;
+    lead.rank -= 2;
+    return lead;
+}
+
+/* True when the operand has one matrix for all of the result's axis. */
+static bool is_broadcast(const tutti_shape *operand, const tutti_shape *shape, int32_t axis) {
+    const int32_t own = axis - (shape->rank - operand->rank);
+    if (axis == 0 && shape->batched)
+        return !(own == 0 && operand->batched);
+    return own < 0 || (operand->dim[own] == 1 && shape->dim[axis] != 1);
+}
+
+static leads leads_of(const tutti_node_info *node) {
+    const tutti_shape shape = lead_of(&node->out_type[0].shape);
+    const tutti_shape operand[2] = {lead_of(&node->in_type[0].shape),
+                                    lead_of(&node->in_type[1].shape)};
+    leads l = {.n = 1, .extent = {1, 1, 1, 1}, .count = tutti_extent_const(1)};
+    bool missing[2][LEADS_MAX] = {{false}};
+    for (int32_t d = 0; d < shape.rank; d++) {
+        const bool first = is_broadcast(&operand[0], &shape, d);
+        const bool second = is_broadcast(&operand[1], &shape, d);
+        l.count = tutti_extent_multiply(l.count, tutti_extent_dim(&shape, d));
+        if (d > 0 && (first != missing[0][l.n - 1] || second != missing[1][l.n - 1]))
+            l.n++;
+        missing[0][l.n - 1] = first;
+        missing[1][l.n - 1] = second;
+        l.extent[l.n - 1] *= shape.dim[d];
+    }
+    for (int32_t side = 0; side < 2; side++) {
+        int64_t step = 1;
+        for (int32_t i = l.n - 1; i >= 0; i--) {
+            l.step[side][i] = missing[side][i] ? 0 : step;
+            step *= missing[side][i] ? 1 : l.extent[i];
+        }
+    }
+    return l;
+}
+
+static products view(const tutti_node_info *node) {
+    const tutti_matmul_attr *attr = node->attr;
+    const tutti_shape *a = &node->in_type[0].shape, *b = &node->in_type[1].shape;
+    return (products){.m = a->dim[a->rank - (attr->trans_a ? 1 : 2)],
+                      .n = b->dim[b->rank - (attr->trans_b ? 2 : 1)],
+                      .k = a->dim[a->rank - (attr->trans_a ? 2 : 1)],
+                      .lead = leads_of(node)};
+}
+
+static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
+    const tutti_matmul_attr *attr = node->attr;
+    const tutti_shape *a = &node->in_type[0].shape, *b = &node->in_type[1].shape;
+    char text_a[TUTTI_SHAPE_TEXT], text_b[TUTTI_SHAPE_TEXT];
+    tutti_shape_text(a, text_a);
+    tutti_shape_text(b, text_b);
+    const char *mark_a = attr->trans_a ? " transposed" : "",
+               *mark_b = attr->trans_b ? " transposed" : "";
+    for (int32_t i = 0; i < 2; i++)
+        if (node->in_type[i].dtype != TUTTI_F32)
+            return tutti_op_fail(node, TUTTI_SHAPE, "%s is %s, expected f32",
+                                 i == 0 ? "lhs" : "rhs", tutti_dtype_name(node->in_type[i].dtype));
+    if (a->rank < 2 || b->rank < 2 || (a->rank == 2 && a->batched) || (b->rank == 2 && b->batched))
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "lhs is %s, rhs is %s: expected matrices behind the leading axes, of "
+                             "which the batch may be the first",
+                             text_a, text_b);
+    const int64_t k_a = a->dim[a->rank - (attr->trans_a ? 2 : 1)];
+    const int64_t k_b = b->dim[b->rank - (attr->trans_b ? 1 : 2)];
+    if (k_a != k_b)
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "lhs is %s%s, rhs is %s%s: inner sizes %" PRId64 " and %" PRId64
+                             " differ",
+                             text_a, mark_a, text_b, mark_b, k_a, k_b);
+    const tutti_shape lead_a = lead_of(a), lead_b = lead_of(b);
+    tutti_shape shape;
+    if (!tutti_shape_broadcast(&lead_a, &lead_b, &shape))
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "lhs is %s, rhs is %s: the leading axes do not broadcast", text_a,
+                             text_b);
+    shape.dim[shape.rank++] = a->dim[a->rank - (attr->trans_a ? 1 : 2)];
+    shape.dim[shape.rank++] = b->dim[b->rank - (attr->trans_b ? 2 : 1)];
+    out->type = (tutti_type){TUTTI_F32, shape};
+    return TUTTI_OK;
+}
+
+static tutti_cost cost(const tutti_node_info *node, int64_t n) {
+    const products p = view(node);
+    double bytes = 0;
+    for (int32_t i = 0; i < 2; i++)
+        bytes += 4 * (double)tutti_shape_count(&node->in_type[i].shape, n);
+    const double results = (double)tutti_shape_count(&node->out_type[0].shape, n);
+    return (tutti_cost){.flops = 2 * results * (double)p.k, .bytes = bytes + 4 * results};
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* From tensors to K, then what a kernel has of its own, then where the matrices are. */
+static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch,
+                         const products *p, int64_t own) {
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_launch_i32(out, launch, tutti_extent_const(p->m));
+    tutti_launch_i32(out, launch, tutti_extent_const(p->n));
+    tutti_launch_i32(out, launch, tutti_extent_const(p->k));
+    if (own > 0)
+        tutti_launch_i32(out, launch, tutti_extent_const(own));
+    tutti_launch_i32(out, launch, p->lead.count);
+    /* The kernels count four axes; those behind the groups have an extent of 1. */
+    for (int32_t i = 1; i < LEADS_MAX; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(i < p->lead.n ? p->lead.extent[i] : 1));
+    for (int32_t side = 0; side < 2; side++)
+        for (int32_t i = 0; i < LEADS_MAX; i++)
+            tutti_launch_i32(out, launch,
+                             tutti_extent_const(i < p->lead.n ? p->lead.step[side][i] : 0));
+}
+
+/* False when local memory is too small. */
+static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
+                      tutti_lowering *out, const products *p) {
+    const tutti_matmul_attr *attr = node->attr;
+    tutti_matmul_tile tile;
+    if (!tutti_matmul_cpu_tile(device, p->m, p->n, &tile))
+        return false;
+    /* Row tiles per work-group: all, since each group packs its panel of B, unless there are too few
+     * groups for the compute units. */
+    const int64_t tiles = ceil_div(p->m, tile.mr), panels = ceil_div(p->n, 16 * tile.nv * tile.np);
+    const int64_t count = tutti_extent_value(p->lead.count, TUTTI_TYPICAL_BATCH);
+    const int64_t wanted = ceil_div(8 * (int64_t)device->compute_units, panels * count);
+    const int64_t per_group = ceil_div(tiles, wanted < tiles ? wanted : tiles);
+    tutti_launch *launch = tutti_candidate_launch(
+        out, tutti_lowering_candidate(out, tile.nv == 2 ? "cpu32" : "cpu16"),
+        "batched_matmul_cpu.cl", "matmul_cpu",
+        "-DMR=%d -DNV=%d -DNP=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", (int)tile.mr, (int)tile.nv,
+        (int)tile.np, (int)tile.kc, (int)attr->trans_a, (int)attr->trans_b);
+    add_operands(node, out, launch, p, per_group);
+    tutti_launch_range(launch, tutti_extent_times(p->lead.count, ceil_div(tiles, per_group)), 1, 1);
+    tutti_launch_range(launch, tutti_extent_const(p->n), 16 * tile.nv * tile.np, 1);
+    return true;
+}
+
+/* square x square outputs per work-group of 16 x 16. */
+static void lower_tile(const tutti_node_info *node, const tutti_device_info *device,
+                       tutti_lowering *out, const products *p, int square) {
+    const tutti_matmul_attr *attr = node->attr;
+    const int per_item = square / 16, bk = 16;
+    if (device->max_work_group < 256 ||
+        device->local_memory_bytes < (uint64_t)(4 * bk * (2 * square + 2)))
+        return;
+    tutti_launch *launch = tutti_candidate_launch(
+        out, tutti_lowering_candidate(out, square == 64 ? "tile64" : "tile32"), "batched_matmul.cl",
+        "matmul_tile", "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d -DTRANS_A=%d -DTRANS_B=%d", square,
+        square, bk, per_item, per_item, (int)attr->trans_a, (int)attr->trans_b);
+    add_operands(node, out, launch, p, 1);
+    tutti_launch_range(launch, tutti_extent_times(p->lead.count, 16 * ceil_div(p->n, square)), 1,
+                       16);
+    tutti_launch_range(launch, tutti_extent_const(p->m), per_item, 16);
+    tutti_launch_range(launch, tutti_extent_const(1), 1, 1);
+}
+
+static void lower_small(const tutti_node_info *node, tutti_lowering *out, const products *p) {
+    const tutti_matmul_attr *attr = node->attr;
+    tutti_launch *launch = tutti_candidate_launch(
+        out, tutti_lowering_candidate(out, "small"), "batched_matmul_small.cl", "matmul_small",
+        "-DTRANS_A=%d -DTRANS_B=%d", (int)attr->trans_a, (int)attr->trans_b);
+    add_operands(node, out, launch, p, 0);
+    tutti_launch_range(launch, tutti_extent_count(&node->out_type[0].shape), 1, 64);
+}
+
+static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
+                          tutti_lowering *out) {
+    const products p = view(node);
+    const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
+    if (is_cpu && lower_cpu(node, device, out, &p))
+        return tutti_lowering_status(out);
+    const bool is_tiny = p.m * p.n * p.k <= 16 * 16 * 16;
+    if (is_tiny)
+        lower_small(node, out, &p);
+    if (!is_cpu) {
+        const bool wide = p.m >= 48 && p.n >= 48;
+        lower_tile(node, device, out, &p, wide ? 64 : 32);
+        if (wide)
+            lower_tile(node, device, out, &p, 32);
+    }
+    /* The one kernel that needs neither local memory nor large work-groups. */
+    if (!is_tiny)
+        lower_small(node, out, &p);
+    return tutti_lowering_status(out);
+}
+
+static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
+                         const bool *want, tutti_tensor *din) {
+    const tutti_matmul_attr *attr = node->attr;
+    const tutti_tensor a = node->in[0], b = node->in[1], d = dout[0];
+    const bool ta = attr->trans_a != 0, tb = attr->trans_b != 0;
+    if (want[0])
+        din[0] = tutti_reduce_to(
+            graph, ta ? tutti_matmul(graph, b, d, tb, true) : tutti_matmul(graph, d, b, false, !tb),
+            &node->in_type[0].shape);
+    if (want[1])
+        din[1] = tutti_reduce_to(
+            graph, tb ? tutti_matmul(graph, d, a, true, ta) : tutti_matmul(graph, a, d, !ta, false),
+            &node->in_type[1].shape);
+    return tutti_graph_status(graph);
+}
+
+/* The number of the operand's matrix for product l of n samples. */
+static int64_t matrix_of(const tutti_shape *operand, const tutti_shape *shape, int64_t n,
+                         int64_t l) {
+    int64_t at = 0, step = 1;
+    for (int32_t d = shape->rank - 1; d >= 0; d--) {
+        const int64_t extent = shape->dim[d] * (d == 0 && shape->batched ? n : 1);
+        if (!is_broadcast(operand, shape, d)) {
+            at += l % extent * step;
+            step *= extent;
+        }
+        l /= extent;
+    }
+    return at;
+}
+
+static void ref(const tutti_ref_call *call) {
+    const tutti_node_info *node = call->node;
+    const tutti_matmul_attr *attr = node->attr;
+    const tutti_shape shape = lead_of(&node->out_type[0].shape);
+    const tutti_shape lead_a = lead_of(&node->in_type[0].shape);
+    const tutti_shape lead_b = lead_of(&node->in_type[1].shape);
+    const products p = view(node);
+    const int64_t n = call->run->n, count = tutti_extent_value(p.lead.count, n);
+    float *c = call->out[0];
+    for (int64_t l = 0; l < count; l++) {
+        const float *a = (const float *)call->in[0] + matrix_of(&lead_a, &shape, n, l) * p.m * p.k;
+        const float *b = (const float *)call->in[1] + matrix_of(&lead_b, &shape, n, l) * p.k * p.n;
+        for (int64_t i = 0; i < p.m; i++)
+            for (int64_t j = 0; j < p.n; j++) {
+                double sum = 0;
+                for (int64_t k = 0; k < p.k; k++)
+                    sum += (double)a[attr->trans_a ? k * p.m + i : i * p.k + k] *
+                           (double)b[attr->trans_b ? j * p.k + k : k * p.n + j];
+                *c++ = (float)sum;
+            }
+    }
+}
+
+static const tutti_matmul_attr nn = {0, 0}, nt = {0, 1}, tn = {1, 0}, tt = {1, 1};
+#define SHAPE(dims, ...)                                                                           \
+    {                                                                                              \
+        .rank = dims, .dim = { __VA_ARGS__ }                                                       \
+    }
+#define CASE(text, count, tag, first, second)                                                      \
+    { .label = text, .n = count, .n_in = 2, .in = {first, second}, .attr = &(tag) }
+static const tutti_op_example examples[] = {
+    CASE("samples", 3, nn, SHAPE(3, TUTTI_BATCH, 3, 5), SHAPE(3, TUTTI_BATCH, 5, 4)),
+    CASE("heads NT", 2, nt, SHAPE(4, TUTTI_BATCH, 2, 7, 5), SHAPE(4, TUTTI_BATCH, 2, 7, 5)),
+    CASE("heads TN", 2, tn, SHAPE(4, TUTTI_BATCH, 2, 5, 7), SHAPE(4, TUTTI_BATCH, 2, 5, 3)),
+    CASE("heads TT", 2, tt, SHAPE(4, TUTTI_BATCH, 2, 5, 7), SHAPE(4, TUTTI_BATCH, 2, 3, 5)),
+    CASE("over the tiles", 2, nn, SHAPE(3, TUTTI_BATCH, 67, 21), SHAPE(3, TUTTI_BATCH, 21, 69)),
+    CASE("one matrix for all", 3, tn, SHAPE(3, TUTTI_BATCH, 5, 4), SHAPE(2, 5, 3)),
+    CASE("the same for all samples", 3, nn, SHAPE(3, 2, 4, 5), SHAPE(4, TUTTI_BATCH, 2, 5, 3)),
+    CASE("crosswise", 0, nt, SHAPE(5, 3, 1, 2, 4, 3), SHAPE(6, 2, 1, 4, 1, 5, 3)),
+    CASE("no samples", 0, nn, SHAPE(3, 2, 33, 20), SHAPE(3, 2, 20, 18)),
+    {.label = "inner sizes",
+     .n_in = 2,
+     .in = {SHAPE(3, 2, 4, 5), SHAPE(3, 2, 4, 6)},
+     .attr = &nn,
+     .refused = "batched_matmul: lhs is 2x4x5, rhs is 2x4x6: inner sizes 5 and 4 differ"},
+    {.label = "leading axes",
+     .n_in = 2,
+     .in = {SHAPE(3, 2, 4, 5), SHAPE(3, 3, 5, 6)},
+     .attr = &nn,
+     .refused = "batched_matmul: lhs is 2x4x5, rhs is 3x5x6: the leading axes do not broadcast"},
+    {.label = "batched rows",
+     .n_in = 2,
+     .in = {SHAPE(2, TUTTI_BATCH, 5), SHAPE(3, 2, 5, 6)},
+     .attr = &nn,
+     .refused = "batched_matmul: lhs is Nx5, rhs is 2x5x6: expected matrices behind the leading"},
+    {.label = "vector",
+     .n_in = 2,
+     .in = {SHAPE(3, 2, 4, 5), SHAPE(1, 5)},
+     .attr = &nn,
+     .refused = "batched_matmul: lhs is 2x4x5, rhs is 5: expected matrices behind the leading"},
+    {.label = "labels",
+     .n_in = 2,
+     .in = {SHAPE(3, 2, 4, 5), {.dtype = TUTTI_I32, .rank = 2, .dim = {5, 4}, .hi = 3}},
+     .attr = &nn,
+     .refused = "batched_matmul: rhs is i32, expected f32"},
+};
+
+const tutti_op tutti_op_batched_matmul = {
+    .name = "batched_matmul",
+    .summary = "matrix products over broadcast leading axes, either operand transposed or not",
+    .n_in_min = 2,
+    .n_in_max = 2,
+    .n_out = 1,
+    .attr_size = sizeof(tutti_matmul_attr),
+    .infer = infer,
+    .cost = cost,
+    .lower = lower,
+    .grad = grad,
+    .ref = ref,
+    .examples = examples,
+    .n_examples = TUTTI_COUNT(examples),
+};
