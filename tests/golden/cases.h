@@ -22,6 +22,22 @@ static inline tutti_tensor make_state(tutti_graph *g, const char *name, int64_t 
                              (tutti_init){.kind = TUTTI_INIT_CONSTANT, .a = value});
 }
 
+/* x cut in three along an axis, and put together again with the parts times 1, 2, 3. */
+static inline tutti_tensor scaled_parts(tutti_graph *g, tutti_tensor x, int32_t axis,
+                                        const int64_t *sizes) {
+    tutti_tensor part[3];
+    tutti_split(g, x, axis, 3, sizes, part);
+    for (int i = 1; i < 3; i++)
+        part[i] = tutti_scale(g, part[i], (float)(i + 1));
+    return tutti_concat(g, 3, part, axis);
+}
+
+static inline tutti_tensor top_k_index(tutti_graph *g, tutti_tensor x, int64_t k) {
+    tutti_tensor index;
+    (void)tutti_top_k(g, x, k, &index);
+    return tutti_cast(g, index, TUTTI_F32);
+}
+
 #define FAMILY(name)
 #define CASE(name, batched, ...)                                                                   \
     static tutti_tensor build_##name(tutti_graph *g, const tutti_tensor *x) {                      \
@@ -43,6 +59,7 @@ typedef struct golden_case {
 #define NONE                0U
 #define FIRST               1U
 #define SECOND              2U
+#define THIRD               4U
 #define BOTH                3U
 #define ALL                 7U
 #define FOUR                15U
