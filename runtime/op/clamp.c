@@ -111,6 +111,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_clamp = {
     .name = "clamp",
     .summary = "x kept within [low, high]",
+    .options = "low <= high; either may be infinite",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

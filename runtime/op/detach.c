@@ -38,6 +38,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_detach = {
     .name = "detach",
     .summary = "x, through which no gradient passes",
+    .shapes = "x (any) -> the same",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

@@ -63,6 +63,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_divide_by_count = {
     .name = "divide_by_count",
     .summary = "x / (elements of the whole batch - correction)",
+    .options = "per_sample >= 1, correction >= 0",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

@@ -100,6 +100,8 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_one_hot = {
     .name = "one_hot",
     .summary = "a row per index: 1 at the index, 0 elsewhere; NaN when it is outside",
+    .shapes = "index i32 (…) -> (…xC)",
+    .options = "classes C >= 1",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

@@ -38,6 +38,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_round = {
     .name = "round",
     .summary = "nearest whole number, halves to even",
+    .source = "halves to even: IEEE 754",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

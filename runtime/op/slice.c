@@ -145,6 +145,8 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_slice = {
     .name = "slice",
     .summary = "every step-th element along an axis, from begin on",
+    .shapes = "x (… A …) -> (… count …)",
+    .options = "axis, not the batch; begin, count, step >= 1",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

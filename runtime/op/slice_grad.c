@@ -121,6 +121,8 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_slice_grad = {
     .name = "slice_grad",
     .summary = "dy where a slice took it from, 0 elsewhere",
+    .shapes = "dy (… count …) -> (… A …)",
+    .options = "axis, not the batch; begin, count, step >= 1, extent A",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

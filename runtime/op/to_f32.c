@@ -43,6 +43,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_to_f32 = {
     .name = "to_f32",
     .summary = "whole numbers as f32",
+    .shapes = "x i32 (any) -> the same",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

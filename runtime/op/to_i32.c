@@ -53,6 +53,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_to_i32 = {
     .name = "to_i32",
     .summary = "real numbers as i32, the fraction cut off",
+    .shapes = "x (any) -> i32, the same",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

@@ -141,6 +141,8 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_top_k = {
     .name = "top_k",
     .summary = "the k largest elements of each row, largest first, and where they were",
+    .shapes = "x (…xC) -> values (…xK), index i32 (…xK)",
+    .options = "1 <= K <= C",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 2,

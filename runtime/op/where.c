@@ -84,6 +84,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_where = {
     .name = "where",
     .summary = "a where condition is not 0, else b",
+    .shapes = "condition (f32 or i32), a, b -> their broadcast shape",
     .n_in_min = 3,
     .n_in_max = 3,
     .n_out = 1,
