@@ -126,6 +126,14 @@ typedef struct tutti_optimizer {
     const tutti_param_group
         *groups; /* borrowed for the call; one that matches nothing is refused */
     int32_t n_groups;
+    /* K > 1: gradients of K training steps are added up, and their mean makes one update: K batches
+     * of n samples train as one of K n (but for statistics of the batch, and when their loss is
+     * divided by something else than the samples). Steps are counted over everything the run
+     * commits; the update takes the learning rate of its last step. Clipping sees the mean. */
+    int32_t accumulate;
+    /* d > 0: states "<parameter>.average" follow the parameters: the first update copies, later ones
+     * set d * average + (1 - d) * parameter. */
+    float average_decay;
 } tutti_optimizer;
 
 /* Appends backward (when missing), clipping and one update node per parameter. Sources: SGD with
@@ -133,6 +141,11 @@ typedef struct tutti_optimizer {
  * 2012, Graves 2013; Adagrad: Duchi, Hazan, Singer 2011; LAMB: You et al. 2020.
  */
 TUTTI_API tutti_status tutti_graph_optimize(tutti_graph *graph, const tutti_optimizer *optimizer);
+
+/* Training steps that make one update: accumulate of the optimizer, at least 1. */
+TUTTI_API int32_t tutti_graph_steps_per_update(const tutti_graph *graph);
+/* The average of a parameter (average_decay); invalid when there is none. */
+TUTTI_API tutti_tensor tutti_graph_average(const tutti_graph *graph, tutti_tensor param);
 
 /* Checks the graph and makes it read-only. Returns the first error of any constructor. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_graph_freeze(tutti_graph *graph);

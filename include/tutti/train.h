@@ -20,8 +20,8 @@ typedef enum tutti_lr_kind {
     TUTTI_LR_LINEAR,
     TUTTI_LR_ONE_CYCLE
 } tutti_lr_kind;
-/* Learning rate as a function of the training step (of the update, when the optimizer accumulates
- * gradients over several steps). In warm-up it rises linearly: step i of w (counted from 1) uses
+/* Learning rate as a function of the training step; where gradients of several steps make one update,
+ * the last step's rate counts. In warm-up it rises linearly: step i of w (counted from 1) uses
  * i/w of the rate. Cosine: Loshchilov, Hutter: SGDR, 2017, without restarts. One cycle: Smith,
  * Topin: Super-convergence, 2018: from first_factor up to the rate, then down to final_factor, along
  * half cosines, as PyTorch's OneCycleLR. */
@@ -80,10 +80,11 @@ typedef struct tutti_fit_options {
     int64_t samples_per_epoch;
     tutti_augment augment;           /* of training images */
     const tutti_dataset *validation; /* or NULL */
+    bool validate_average;           /* validate the averages of the parameters (average_decay) */
     tutti_lr_schedule schedule;
     /* > 0: stop after that many epochs without a better validation loss (training loss when there
-     * is no validation set). However the epochs end, parameters and running statistics return to their
-     * best. */
+     * is no validation set). However the epochs end, parameters, their averages and running statistics
+     * return to their best. */
     int32_t patience;
     double min_delta; /* improvement that counts */
     const tutti_callback *callbacks;
@@ -122,6 +123,12 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_evaluate(tutti_trainer *trai
  * what belongs to a sample: T x V for logits (N T x V)). */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_predict(tutti_trainer *trainer, const void *x,
                                                             int64_t n, float *out);
+/* Puts the averages of the parameters (average_decay of the optimizer) in their place for evaluation,
+ * prediction, the digest, saving and tutti_run_read, or the parameters back. Before the first update both
+ * are the same. Running statistics stay those of the training. In between, fitting and
+ * loading weights fail with TUTTI_STATE, and nothing else may train. Errors: TUTTI_STATE without averages. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_use_average(tutti_trainer *trainer,
+                                                                bool average);
 /* Borrowed. */
 TUTTI_API tutti_run *tutti_trainer_run(tutti_trainer *trainer);
 TUTTI_API tutti_plan *tutti_trainer_plan(tutti_trainer *trainer);

@@ -101,13 +101,18 @@ static tutti_status compute(tutti_run_member *member) {
     return TUTTI_OK;
 }
 
+/* At start everything is launched once. */
+static bool is_due(const tutti_run_member *member, const tutti_item *item) {
+    return member->run->step.seeding || tutti_item_is_due(item, member->values.step);
+}
+
 /* The owner's updates; then the changed parameters go to the host for the others. */
 static tutti_status commit(tutti_run_member *member) {
     tutti_run *run = member->run;
     const tutti_plan_mode *plan = &member->plan->modes[run->step.mode];
     for (int32_t i = 0; i < plan->n_steps; i++) {
         const tutti_item *item = &plan->program.items[plan->steps[i].item];
-        if (!item->commit)
+        if (!item->commit || !is_due(member, item))
             continue;
         if (item->kind == TUTTI_ITEM_NODE)
             TUTTI_TRY(enqueue(member, &member->modes[run->step.mode].steps[i]));
@@ -131,6 +136,8 @@ static tutti_status write_weights(tutti_run_member *member) {
     const tutti_program *program = &member->plan->modes[run->step.mode].program;
     for (int32_t i = 0; i < program->n_items; i++) {
         const tutti_item *item = &program->items[i];
+        if (!is_due(member, item))
+            continue;
         for (int32_t k = 0; item->kind == TUTTI_ITEM_BROADCAST && k < item->n_tensors; k++) {
             const tutti_tensor tensor = item->tensors[k];
             const tutti_region *region = tutti_member_region(member, run->step.mode, tensor);

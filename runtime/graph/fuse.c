@@ -77,7 +77,7 @@ static int32_t operands(fusion *f, const int32_t *members, int32_t n_members, in
 }
 
 static bool fits_beside(const tutti_item *a, const tutti_item *b) {
-    return a->place == b->place && a->commit == b->commit &&
+    return a->place == b->place && a->commit == b->commit && a->every == b->every &&
            tutti_shape_equal(&a->node.out_type[0].shape, &b->node.out_type[0].shape);
 }
 

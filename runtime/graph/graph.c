@@ -298,6 +298,14 @@ tutti_tensor tutti_graph_grad(const tutti_graph *graph, tutti_tensor tensor) {
     return tutti_graph_owns(graph, tensor) ? graph->tensors[tensor.id].grad : (tutti_tensor){0};
 }
 
+int32_t tutti_graph_steps_per_update(const tutti_graph *graph) {
+    return graph->accumulate > 1 ? graph->accumulate : 1;
+}
+
+tutti_tensor tutti_graph_average(const tutti_graph *graph, tutti_tensor param) {
+    return tutti_graph_owns(graph, param) ? graph->tensors[param.id].average : (tutti_tensor){0};
+}
+
 tutti_tensor tutti_graph_find(const tutti_graph *graph, const char *name) {
     const tutti_tensor tensor = find_tensor(graph, name);
     return tensor.id != 0 ? tensor : find_output(graph, name);

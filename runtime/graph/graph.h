@@ -19,13 +19,14 @@ typedef enum tutti_tensor_kind {
 typedef struct tutti_tensor_record {
     tutti_tensor_kind kind;
     tutti_type type;
-    const char *name;  /* of inputs, params, states; "<op>.<node>" for results */
-    tutti_init init;   /* params and states */
-    int32_t node;      /* producer of a result, else -1 */
-    int32_t output;    /* which output of it */
-    bool batch_sum;    /* see tutti_infer */
-    bool want_grad;    /* params, and inputs that asked for it */
-    tutti_tensor grad; /* set by backward */
+    const char *name;     /* of inputs, params, states; "<op>.<node>" for results */
+    tutti_init init;      /* params and states */
+    int32_t node;         /* producer of a result, else -1 */
+    int32_t output;       /* which output of it */
+    bool batch_sum;       /* see tutti_infer */
+    bool want_grad;       /* params, and inputs that asked for it */
+    tutti_tensor grad;    /* set by backward */
+    tutti_tensor average; /* of a parameter: the state that optimize made for its average */
 } tutti_tensor_record;
 
 typedef struct tutti_node {
@@ -34,6 +35,9 @@ typedef struct tutti_node {
     int32_t n_in, n_out;
     tutti_tensor *in, *out;
     bool backward; /* appended by backward or optimize */
+    /* Above 1: runs in every such step only, counting the committed ones (what follows accumulated
+     * gradients). */
+    int32_t every;
 } tutti_node;
 
 typedef struct tutti_named {
@@ -59,6 +63,7 @@ struct tutti_graph {
     tutti_tensor loss;
     uint32_t n_random; /* random streams handed out to ops such as dropout */
     bool has_backward, has_optimizer, frozen;
+    int32_t accumulate; /* of the optimizer */
     tutti_status status;
     char *message;
 };

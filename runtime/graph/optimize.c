@@ -49,6 +49,10 @@ static tutti_status check_options(const tutti_optimizer *o) {
     TUTTI_TRY(check("eps", o->eps, 0, INFINITY));
     TUTTI_TRY(check("clip_norm", o->clip_norm, 0, INFINITY));
     TUTTI_TRY(check("alpha", o->alpha, 0, 1));
+    TUTTI_TRY(check("average_decay", o->average_decay, 0, 1));
+    if (o->accumulate < 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: accumulate over %d steps",
+                          (int)o->accumulate);
     if (o->nesterov && o->momentum == 0)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: nesterov needs a momentum");
     if (o->nesterov && o->kind != TUTTI_SGD)
@@ -105,15 +109,19 @@ static choice choose(const tutti_graph *graph, const tutti_optimizer *o, tutti_t
     return c;
 }
 
+static uint32_t steps_per_update(const tutti_optimizer *o) {
+    return o->accumulate > 1 ? (uint32_t)o->accumulate : 1;
+}
+
 /* The factor by which every gradient is scaled, as PyTorch's clip_grad_norm_. */
-static tutti_tensor clip_factor(tutti_graph *graph, int32_t n_tensors, float max_norm) {
+static tutti_tensor clip_factor(tutti_graph *graph, const tutti_tensor *grads, int32_t n_tensors,
+                                float max_norm) {
     tutti_tensor total = {0};
     for (int32_t i = 1; i < n_tensors; i++) {
-        const tutti_tensor_record *record = &graph->tensors[i];
-        const tutti_tensor grad = record->grad;
-        if (record->kind != TUTTI_TENSOR_PARAM || grad.id == 0)
+        if (grads[i].id == 0)
             continue;
-        const tutti_tensor squares = tutti_sum(graph, tutti_mul(graph, grad, grad), 0, NULL, false);
+        const tutti_tensor squares =
+            tutti_sum(graph, tutti_mul(graph, grads[i], grads[i]), 0, NULL, false);
         total = total.id == 0 ? squares : tutti_add(graph, total, squares);
     }
     return tutti_clip_factor(graph, tutti_sqrt(graph, total), max_norm);
@@ -133,7 +141,8 @@ static tutti_tensor state_like(tutti_graph *graph, tutti_tensor param, const cha
 static tutti_tensor update(tutti_graph *graph, const tutti_optimizer *o, tutti_tensor param,
                            tutti_tensor grad, uint32_t lr) {
     const choice c = choose(graph, o, param);
-    const tutti_update_attr common = {.lr_factor = c.lr_factor, .lr = lr, .every = 1};
+    const tutti_update_attr common = {
+        .lr_factor = c.lr_factor, .lr = lr, .every = steps_per_update(o)};
     const tutti_tensor none = {0};
     const tutti_tensor momentum = o->momentum > 0 ? state_like(graph, param, "momentum") : none;
     switch (o->kind) {
@@ -176,6 +185,49 @@ static tutti_tensor update(tutti_graph *graph, const tutti_optimizer *o, tutti_t
                                     : tutti_lamb(graph, param, grad, m, v, &attr);
 }
 
+/* Lets the average of a parameter follow its new value. */
+static void follow(tutti_graph *graph, const tutti_optimizer *o, tutti_tensor param,
+                   tutti_tensor value) {
+    const tutti_average_attr attr = {.update = {.lr_factor = 1, .every = steps_per_update(o)},
+                                     .decay = tutti_decimal(o->average_decay)};
+    const tutti_tensor average = state_like(graph, param, "average");
+    (void)tutti_average(graph, average, value, &attr);
+    graph->tensors[param.id].average = average;
+}
+
+/* Accumulation, clipping, updates and averages of the first n_tensors tensors. */
+static tutti_status append(tutti_graph *graph, const tutti_optimizer *o, int32_t n_tensors,
+                           uint32_t lr) {
+    tutti_tensor *grads = tutti_arena_array(&graph->arena, (size_t)n_tensors, sizeof *grads);
+    if (grads == NULL)
+        return TUTTI_OUT_OF_MEMORY;
+    for (int32_t i = 1; i < n_tensors; i++) {
+        if (!is_trained(graph, i))
+            continue;
+        grads[i] = graph->tensors[i].grad;
+        if (o->accumulate > 1)
+            grads[i] =
+                tutti_accumulate(graph, state_like(graph, (tutti_tensor){(uint32_t)i}, "grad_sum"),
+                                 grads[i], steps_per_update(o));
+    }
+    const int32_t n_nodes = graph->n_nodes;
+    tutti_tensor factor = {0};
+    if (o->clip_norm > 0)
+        factor = clip_factor(graph, grads, n_tensors, o->clip_norm);
+    for (int32_t i = 1; i < n_tensors && graph->status == TUTTI_OK; i++) {
+        const tutti_tensor param = {(uint32_t)i};
+        if (grads[i].id == 0)
+            continue;
+        const tutti_tensor grad = o->clip_norm > 0 ? tutti_mul(graph, grads[i], factor) : grads[i];
+        const tutti_tensor value = update(graph, o, param, grad, lr);
+        if (o->average_decay > 0)
+            follow(graph, o, param, value);
+    }
+    for (int32_t i = n_nodes; i < graph->n_nodes; i++)
+        graph->nodes[i].every = o->accumulate;
+    return graph->status;
+}
+
 static tutti_status optimize(tutti_graph *graph, const tutti_optimizer *o) {
     TUTTI_TRY(tutti_graph_check_open(graph, "optimize"));
     if (o == NULL)
@@ -204,20 +256,11 @@ static tutti_status optimize(tutti_graph *graph, const tutti_optimizer *o) {
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: the loss depends on no parameter");
     TUTTI_TRY(check_matches(graph, o));
     const uint32_t lr = tutti_graph_scalar(graph, "lr", or_default(o->lr, default_lr(o->kind)));
-    tutti_tensor factor = {0};
-    if (o->clip_norm > 0)
-        factor = clip_factor(graph, n_tensors, o->clip_norm);
-    for (int32_t i = 1; i < n_tensors && graph->status == TUTTI_OK; i++) {
-        tutti_tensor grad = graph->tensors[i].grad;
-        if (!is_trained(graph, i))
-            continue;
-        if (o->clip_norm > 0)
-            grad = tutti_mul(graph, grad, factor);
-        (void)update(graph, o, (tutti_tensor){(uint32_t)i}, grad, lr);
-    }
+    TUTTI_TRY(append(graph, o, n_tensors, lr));
     for (int32_t i = n_nodes; i < graph->n_nodes; i++)
         graph->nodes[i].backward = true;
     graph->has_optimizer = true;
+    graph->accumulate = o->accumulate;
     if (graph->status != TUTTI_OK)
         return tutti_fail_from(graph->status, tutti_graph_message(graph));
     return TUTTI_OK;

@@ -26,7 +26,7 @@
  * A partial tensor is reduced before anything but a LINEAR node reads it. A node without batched
  * inputs runs on EACH device when something that does run on each needs it, else on the OWNER.
  * Updates run on the owner after all EACH items of the step; parameters they change are then
- * broadcast. What an update reads is reduced to the owner only. Reductions that are ready together
+ * broadcast. With accumulated gradients, what follows the accumulation runs in every K-th step. What an update reads is reduced to the owner only. Reductions that are ready together
  * share one item (a bucket) of up to TUTTI_BUCKET_BYTES.
  */
 #ifndef TUTTI_GRAPH_PROGRAM_H
@@ -54,6 +54,8 @@ typedef struct tutti_item {
     bool alias;
     /* Belongs to the commit phase: updates, and what only they need and runs on the owner. */
     bool commit;
+    /* Above 1: runs only in a training step whose number, from 1, is a multiple of it. */
+    int32_t every;
     const tutti_tensor *tensors; /* REDUCE, BROADCAST: in fixed order, the same on all devices */
     int32_t n_tensors;
 } tutti_item;
@@ -70,6 +72,11 @@ typedef struct tutti_program {
     const tutti_tensor *fetches; /* loss and outputs that this mode computes */
     int32_t n_fetches;
 } tutti_program;
+
+/* True when the item runs in a training step that follows `step` committed ones. */
+static inline bool tutti_item_is_due(const tutti_item *item, uint64_t step) {
+    return item->every <= 1 || (step + 1) % (uint64_t)item->every == 0;
+}
 
 /* Makes the program in the arena. graph must be frozen. */
 TUTTI_MUST_USE tutti_status tutti_program_make(const tutti_graph *graph, tutti_mode mode,

@@ -26,6 +26,7 @@ typedef struct split {
     bool *waiting;       /* by root: in a bucket */
     bucket buckets[2];   /* by tutti_place */
     uint64_t bucket_limit;
+    int32_t every; /* of the broadcasts that are collected */
 } split;
 
 static bool is_update(const split *s, int32_t node) {
@@ -163,7 +164,8 @@ static tutti_status emit_node(split *s, int32_t index) {
                          .place = s->each[index] ? TUTTI_PLACE_EACH : TUTTI_PLACE_OWNER,
                          .node = tutti_node_view(s->p->graph, node, types),
                          .alias = s->p->alias[index],
-                         .commit = s->commit[index]};
+                         .commit = s->commit[index],
+                         .every = node->every};
     item->node.in_type += in - node->in;
     item->node.in = in;
     item->node.n_in = s->p->n_in[index];
@@ -181,6 +183,7 @@ static tutti_status flush(split *s, tutti_item_kind item_kind, tutti_place where
     s->p->items[s->p->n_items++] = (tutti_item){.kind = item_kind,
                                                 .place = where,
                                                 .commit = item_kind == TUTTI_ITEM_BROADCAST,
+                                                .every = s->every,
                                                 .tensors = tensors,
                                                 .n_tensors = b->count};
     for (int32_t i = 0; i < b->count; i++)
@@ -297,9 +300,14 @@ static tutti_status emit_broadcasts(split *s) {
         const tutti_node_info node = s->p->items[k].node;
         if (s->p->items[k].kind != TUTTI_ITEM_NODE)
             continue;
-        for (int32_t i = 0; i < node.n_in; i++)
-            if (tutti_op_mutates(node.op, i) && tutti_graph_is_shared(graph, node.in[i]))
-                TUTTI_TRY(add_to_bucket(s, TUTTI_ITEM_BROADCAST, TUTTI_PLACE_EACH, node.in[i]));
+        for (int32_t i = 0; i < node.n_in; i++) {
+            if (!tutti_op_mutates(node.op, i) || !tutti_graph_is_shared(graph, node.in[i]))
+                continue;
+            if (s->p->items[k].every != s->every)
+                TUTTI_TRY(flush(s, TUTTI_ITEM_BROADCAST, TUTTI_PLACE_EACH));
+            s->every = s->p->items[k].every;
+            TUTTI_TRY(add_to_bucket(s, TUTTI_ITEM_BROADCAST, TUTTI_PLACE_EACH, node.in[i]));
+        }
     }
     return flush(s, TUTTI_ITEM_BROADCAST, TUTTI_PLACE_EACH);
 }

@@ -77,6 +77,19 @@ tutti_tensor tutti_rmsprop(tutti_graph *graph, tutti_tensor param, tutti_tensor 
                            const tutti_rmsprop_attr *attr);
 tutti_tensor tutti_adagrad(tutti_graph *graph, tutti_tensor param, tutti_tensor grad,
                            tutti_tensor sum, const tutti_adagrad_attr *attr);
+/* After every K-th step, sum (a state) and the result are the mean of grad over K steps. */
+tutti_tensor tutti_accumulate(tutti_graph *graph, tutti_tensor sum, tutti_tensor grad,
+                              uint32_t steps);
+
+typedef struct tutti_average_attr {
+    tutti_update_attr update; /* lr is not read */
+    double decay;
+} tutti_average_attr;
+
+/* average (a state) follows value. */
+tutti_tensor tutti_average(tutti_graph *graph, tutti_tensor average, tutti_tensor value,
+                           const tutti_average_attr *attr);
+
 typedef struct tutti_running_average_attr {
     double momentum;
     /* Elements that the value, a variance over all of them, comes from: it is turned into the

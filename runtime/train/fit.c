@@ -17,6 +17,7 @@ typedef struct fit {
     int64_t samples;
     float base_lr; /* NaN when the graph has no "lr" */
     tutti_weights *best;
+    float *best_averages;
     double best_loss;
     int32_t since_best; /* epochs */
     tutti_metrics epoch;
@@ -116,6 +117,7 @@ static tutti_status judge(fit *f) {
     if (loss < f->best_loss - f->options->min_delta) {
         f->best_loss = loss;
         f->since_best = 0;
+        TUTTI_TRY(tutti_averages_keep(f->best_averages, f->trainer));
         return tutti_weights_keep(f->best, f->trainer);
     }
     f->since_best++;
@@ -129,7 +131,9 @@ static tutti_status run_epochs(fit *f) {
         TUTTI_TRY(train_epoch(f));
         if (f->options->validation != NULL) {
             tutti_metrics metrics;
-            TUTTI_TRY(tutti_trainer_evaluate(f->trainer, f->options->validation, &metrics));
+            TUTTI_TRY((f->options->validate_average
+                           ? tutti_trainer_evaluate_average
+                           : tutti_trainer_evaluate)(f->trainer, f->options->validation, &metrics));
             TUTTI_TRY(check_finite(f, "validation loss", metrics.loss));
             p->val_loss = metrics.loss;
             p->val_accuracy = metrics.accuracy;
@@ -148,8 +152,13 @@ static tutti_status finish(fit *f, tutti_status status) {
     char message[TUTTI_MESSAGE_MAX];
     strcpy(message, tutti_error_message());
     tutti_status after = TUTTI_OK;
-    if ((status == TUTTI_OK || status == TUTTI_STOPPED) && isfinite(f->best_loss))
-        after = tutti_weights_restore(f->best, f->trainer);
+    if ((status == TUTTI_OK || status == TUTTI_STOPPED) && isfinite(f->best_loss)) {
+        after = tutti_trainer_use_average(f->trainer, false); /* if a callback left them there */
+        if (after == TUTTI_OK)
+            after = tutti_weights_restore(f->best, f->trainer);
+        if (after == TUTTI_OK)
+            after = tutti_averages_restore(f->best_averages, f->trainer);
+    }
     if (after == TUTTI_OK && !isnan(f->base_lr) && status != TUTTI_DEVICE_LOST)
         after = tutti_run_set_scalar(f->trainer->run, "lr", f->base_lr);
     if (f->train_s > 0)
@@ -211,11 +220,14 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
     tutti_status status = TUTTI_OK;
     if (f.options->patience > 0)
         status = tutti_weights_make(trainer->graph, &f.best);
+    if (f.options->patience > 0 && status == TUTTI_OK)
+        status = tutti_averages_make(trainer->graph, &f.best_averages);
     if (status == TUTTI_OK)
         status = finish(&f, run_epochs(&f));
     if (out != NULL)
         *out = f.epoch;
     tutti_weights_free(f.best);
+    free(f.best_averages);
     tutti_batcher_free(f.batches);
     return status;
 }

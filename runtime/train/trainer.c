@@ -81,6 +81,7 @@ tutti_status tutti_trainer_open(tutti_graph *graph, tutti_runtime *runtime,
 void tutti_trainer_close(tutti_trainer *trainer) {
     if (trainer == NULL)
         return;
+    tutti_weights_free(trainer->raw);
     tutti_run_close(trainer->run);
     tutti_plan_free(trainer->plan);
     free(trainer->prediction_name);
@@ -119,6 +120,8 @@ tutti_status tutti_trainer_check(const tutti_trainer *trainer, const tutti_datas
 tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mode mode, int64_t n, const void *x,
                                 const void *y, tutti_mean *mean, float *out_loss) {
     float loss = NAN, accuracy = NAN;
+    if (mode == TUTTI_TRAIN && trainer->raw != NULL)
+        return tutti_fail(TUTTI_STATE, "fit: the averages are in the place of the parameters");
     const tutti_feed feeds[2] = {{trainer->x, x}, {trainer->y, y}};
     const tutti_fetch fetches[2] = {{trainer->loss, &loss}, {trainer->accuracy, &accuracy}};
     TUTTI_TRY(tutti_run_step(trainer->run, mode, n, feeds, 2, fetches,

@@ -16,7 +16,8 @@ struct tutti_trainer {
     char *prediction_name;
     int64_t batch;
     uint64_t seed;
-    uint64_t epochs_done; /* over all fits: gives each epoch an order of its own */
+    uint64_t epochs_done;      /* over all fits: gives each epoch an order of its own */
+    struct tutti_weights *raw; /* the parameters themselves while their averages are in use */
 };
 
 /* Means over a data set, weighted by samples. */
@@ -31,6 +32,15 @@ TUTTI_MUST_USE tutti_status tutti_trainer_check(const tutti_trainer *trainer,
 TUTTI_MUST_USE tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mode mode, int64_t n,
                                                const void *x, const void *y, tutti_mean *mean,
                                                float *out_loss);
+
+/* As tutti_trainer_evaluate, with the averages of the parameters in their place. */
+TUTTI_MUST_USE tutti_status tutti_trainer_evaluate_average(tutti_trainer *trainer,
+                                                           const tutti_dataset *set,
+                                                           tutti_metrics *out);
+/* The averages in host memory, parameter by parameter; none when there are none. */
+TUTTI_MUST_USE tutti_status tutti_averages_make(const tutti_graph *graph, float **out);
+TUTTI_MUST_USE tutti_status tutti_averages_keep(float *values, tutti_trainer *trainer);
+TUTTI_MUST_USE tutti_status tutti_averages_restore(const float *values, tutti_trainer *trainer);
 
 /* The values of parameters and running statistics in host memory. */
 typedef struct tutti_weights {

@@ -200,6 +200,11 @@ tutti_status tutti_weights_load(tutti_trainer *trainer, const char *path) {
     tutti_json *json = NULL;
     tutti_weights *weights = NULL;
     reader in = {.path = path};
+    if (trainer->raw != NULL)
+        return tutti_fail(TUTTI_STATE,
+                          "%s: not loaded: the averages are in the place of the "
+                          "parameters",
+                          path);
     TUTTI_TRY(tutti_file_read(path, LIMIT_BYTES, &bytes, &size));
     tutti_status status = parse(&in, bytes, size, &json);
     if (status == TUTTI_OK)

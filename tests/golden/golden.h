@@ -175,10 +175,21 @@ static inline void host_write(host *h, tutti_tensor tensor, const void *data) {
 
 /* Updates come last, as in a step on a device. */
 static inline void host_step(host *h) {
+    /* Updates, and what reads their results. */
+    bool *late = calloc((size_t)h->graph->n_nodes + 1, sizeof *late);
+    for (int32_t i = 0; i < h->graph->n_nodes; i++) {
+        const tutti_node *node = &h->graph->nodes[i];
+        late[i] = (node->op->flags & TUTTI_OP_UPDATE) != 0;
+        for (int32_t k = 0; k < node->n_in; k++) {
+            const int32_t producer = h->graph->tensors[node->in[k].id].node;
+            late[i] |= producer >= 0 && late[producer];
+        }
+    }
     for (int pass = 0; pass < 2; pass++)
         for (int32_t i = 0; i < h->graph->n_nodes; i++) {
             const tutti_node *node = &h->graph->nodes[i];
-            if (((node->op->flags & TUTTI_OP_UPDATE) != 0) != (pass == 1))
+            if (late[i] != (pass == 1) ||
+                (node->every > 1 && (h->run.step + 1) % (uint64_t)node->every != 0))
                 continue;
             tutti_type types[32];
             void *in[16], *out[16];
@@ -188,12 +199,14 @@ static inline void host_step(host *h) {
             for (int32_t k = 0; k < node->n_out; k++)
                 out[k] = h->data[node->out[k].id];
             /* The result of an update is its first input. */
-            if (pass == 1 && node->n_out > 0 && h->data[node->out[0].id] != in[0]) {
+            if ((node->op->flags & TUTTI_OP_UPDATE) != 0 && node->n_out > 0 &&
+                h->data[node->out[0].id] != in[0]) {
                 free(h->data[node->out[0].id]);
                 h->data[node->out[0].id] = in[0];
             }
             node->op->ref(&(tutti_ref_call){.node = &info, .run = &h->run, .in = in, .out = out});
         }
+    free(late);
     h->run.step++;
 }
 

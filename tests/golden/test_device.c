@@ -152,6 +152,10 @@ static void test_optimizers(void **state) {
                 const int64_t count = o.after[i].dim[1];
                 check_tensor(&s, optimizer_cases[c].name, i == 0 ? "a" : "b", o.param[i],
                              (const float *)o.after[i].data + step * count, count, 1e-5);
+                if (optimizer_has_average(&o, step))
+                    check_tensor(&s, optimizer_cases[c].name, i == 0 ? "average_a" : "average_b",
+                                 o.average[i], (const float *)o.averages[i].data + step * count,
+                                 count, 1e-5);
             }
         }
         session_close(&s);

@@ -23,6 +23,10 @@ static void test_optimizers(void **state) {
                 golden_check(optimizer_cases[c].name, i == 0 ? "a" : "b",
                              (const float *)o.after[i].data + step * count, h.data[o.param[i].id],
                              count, 1e-6);
+                if (optimizer_has_average(&o, step))
+                    golden_check(optimizer_cases[c].name, i == 0 ? "average_a" : "average_b",
+                                 (const float *)o.averages[i].data + step * count,
+                                 h.data[o.average[i].id], count, 1e-6);
             }
         }
         host_close(&h);

@@ -25,6 +25,56 @@ static const optimizer_case optimizer_cases[] = {
     {"adamw", {.kind = TUTTI_ADAMW, .lr = 0.05F, .weight_decay = 0.1F}},
     {"adam_clip", {.kind = TUTTI_ADAM, .lr = 0.05F, .clip_norm = 1.5F}},
     {"sgd_clip", {.kind = TUTTI_SGD, .lr = 0.05F, .clip_norm = 1.5F}},
+    {"rmsprop", {.kind = TUTTI_RMSPROP, .lr = 0.05F}},
+    {"rmsprop_momentum",
+     {.kind = TUTTI_RMSPROP, .lr = 0.05F, .momentum = 0.9F, .weight_decay = 0.1F, .alpha = 0.9F}},
+    {"rmsprop_centered", {.kind = TUTTI_RMSPROP, .lr = 0.05F, .centered = true, .eps = 1e-4F}},
+    {"rmsprop_all",
+     {.kind = TUTTI_RMSPROP,
+      .lr = 0.05F,
+      .centered = true,
+      .momentum = 0.5F,
+      .alpha = 0.8F,
+      .weight_decay = 0.01F}},
+    {"adagrad", {.kind = TUTTI_ADAGRAD, .lr = 0.05F}},
+    {"adagrad_decay", {.kind = TUTTI_ADAGRAD, .lr = 0.05F, .weight_decay = 0.1F, .eps = 1e-3F}},
+    {"lamb", {.kind = TUTTI_LAMB, .lr = 0.05F, .weight_decay = 0.01F}},
+    {"lamb_plain", {.kind = TUTTI_LAMB, .lr = 0.05F, .beta1 = 0.8F, .beta2 = 0.95F, .eps = 1e-3F}},
+    {"flat_adamw",
+     {.kind = TUTTI_ADAMW, .lr = 0.05F, .weight_decay = 0.1F, .no_decay_on_1d = true}},
+    {"groups_sgd",
+     {.kind = TUTTI_SGD,
+      .lr = 0.05F,
+      .momentum = 0.9F,
+      .weight_decay = 0.1F,
+      .groups =
+          (const tutti_param_group[]){{.pattern = "[a]", .lr_factor = 0.25F}, {.no_decay = true}},
+      .n_groups = 2}},
+    {"groups_adam_clip",
+     {.kind = TUTTI_ADAM,
+      .lr = 0.05F,
+      .weight_decay = 0.1F,
+      .clip_norm = 1.5F,
+      .groups = (const tutti_param_group[]){{.pattern = "a*", .weight_decay = 0.2F},
+                                            {.pattern = "?", .lr_factor = 2}},
+      .n_groups = 2}},
+    {"groups_lamb",
+     {.kind = TUTTI_LAMB,
+      .lr = 0.05F,
+      .weight_decay = 0.1F,
+      .no_decay_on_1d = true,
+      .groups = (const tutti_param_group[]){{.pattern = "a", .lr_factor = 0.5F}},
+      .n_groups = 1}},
+    {"accumulate_sgd", {.kind = TUTTI_SGD, .lr = 0.05F, .momentum = 0.9F, .accumulate = 3}},
+    {"accumulate_adam",
+     {.kind = TUTTI_ADAM, .lr = 0.05F, .weight_decay = 0.1F, .clip_norm = 0.5F, .accumulate = 4}},
+    {"average_sgd", {.kind = TUTTI_SGD, .lr = 0.05F, .average_decay = 0.75F}},
+    {"average_adamw",
+     {.kind = TUTTI_ADAMW,
+      .lr = 0.05F,
+      .weight_decay = 0.1F,
+      .accumulate = 2,
+      .average_decay = 0.9F}},
 };
 #define OPTIMIZER_CASES (sizeof optimizer_cases / sizeof *optimizer_cases)
 
@@ -38,6 +88,8 @@ typedef struct optimizer_graph {
     tutti_graph *graph;
     tutti_tensor param[2], grad[2], loss;
     golden start[2], grads[2], after[2];
+    tutti_tensor average[2]; /* where the golden has one */
+    golden averages[2];
 } optimizer_graph;
 
 static inline void optimizer_graph_make(const golden_file *file, const optimizer_case *c,
@@ -62,6 +114,17 @@ static inline void optimizer_graph_make(const golden_file *file, const optimizer
     OK(tutti_graph_set_loss(o->graph, loss));
     OK(tutti_graph_optimize(o->graph, &c->optimizer));
     OK(tutti_graph_freeze(o->graph));
+    for (int i = 0; i < 2; i++) {
+        o->average[i] = (tutti_tensor){0};
+        if (golden_find(file, &o->averages[i], "%s/average_%s", c->name, names[i][0]))
+            o->average[i] = tutti_graph_average(o->graph, o->param[i]);
+        assert_int_equal(o->average[i].id != 0, c->optimizer.average_decay > 0);
+    }
+}
+
+/* The first update copies; before it there is no average. */
+static inline bool optimizer_has_average(const optimizer_graph *o, int64_t step) {
+    return o->average[0].id != 0 && step + 1 >= tutti_graph_steps_per_update(o->graph);
 }
 
 #define MLP_BATCH 12

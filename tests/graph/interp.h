@@ -165,6 +165,8 @@ static inline void interp_step(interp *in, const tutti_program *program, void *c
     }
     for (int32_t k = 0; k < program->n_items; k++) {
         const tutti_item *item = &program->items[k];
+        if (!tutti_item_is_due(item, in->step))
+            continue;
         if (item->kind == TUTTI_ITEM_REDUCE)
             interp_reduce(in, item);
         for (int32_t i = 0; item->kind == TUTTI_ITEM_BROADCAST && i < item->n_tensors; i++)
