@@ -22,7 +22,9 @@ typedef enum tutti_app_kind {
     TUTTI_APP_FLAG, /* value: bool * */
     TUTTI_APP_TEXT, /* const char ** (NULL: not given) */
     TUTTI_APP_INT,  /* int64_t * */
-    TUTTI_APP_REAL  /* double * */
+    TUTTI_APP_REAL, /* double * */
+    /* int64_t *: which of the words of `argument`, "refuse|drop|fill", from 0 */
+    TUTTI_APP_CHOICE
 } tutti_app_kind;
 
 /* One option, "--name" or "--name ARGUMENT". What `value` points to holds the default. */

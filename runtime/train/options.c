@@ -41,6 +41,28 @@ static tutti_status bad_value(const tutti_app_option *option, const char *text) 
         option->kind == TUTTI_APP_INT ? "a whole number" : "a number", option->min, option->max);
 }
 
+/* Word `index` of "a|b|c"; its length is 0 when there is none. */
+static const char *word(const char *list, int64_t index, size_t *out_length) {
+    for (; index > 0 && *list != '\0'; index--) {
+        list += strcspn(list, "|");
+        list += *list == '|';
+    }
+    *out_length = strcspn(list, "|");
+    return list;
+}
+
+static tutti_status store_choice(const tutti_app_option *option, const char *text) {
+    size_t length;
+    const char *choice;
+    for (int64_t i = 0; choice = word(option->argument, i, &length), length > 0; i++)
+        if (strlen(text) == length && memcmp(text, choice, length) == 0) {
+            *(int64_t *)option->value = i;
+            return TUTTI_OK;
+        }
+    return tutti_fail(TUTTI_USAGE, "option '--%s': \"%s\" is none of %s", option->name, text,
+                      option->argument);
+}
+
 static tutti_status store(const tutti_app_option *option, const char *text) {
     char *end = NULL;
     errno = 0;
@@ -69,6 +91,8 @@ static tutti_status store(const tutti_app_option *option, const char *text) {
         *(double *)option->value = value;
         return TUTTI_OK;
     }
+    case TUTTI_APP_CHOICE:
+        return store_choice(option, text);
     }
     return tutti_fail(TUTTI_INVALID_ARGUMENT, "option '--%s' has an unknown kind", option->name);
 }
@@ -82,6 +106,11 @@ static void print_option(const tutti_app_option *option) {
         printf(" (default %lld)", (long long)*(int64_t *)option->value);
     else if (option->kind == TUTTI_APP_REAL)
         printf(" (default %g)", *(double *)option->value);
+    size_t length;
+    if (option->kind == TUTTI_APP_CHOICE) {
+        const char *choice = word(option->argument, *(int64_t *)option->value, &length);
+        printf(" (default %.*s)", (int)length, choice);
+    }
     printf("\n");
 }
 

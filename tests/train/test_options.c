@@ -11,17 +11,20 @@
 
 static int64_t own_number;
 static bool own_flag;
+static int64_t own_choice;
 static const tutti_app_option own[] = {
     {"rank", "N", "a number", TUTTI_APP_INT, &own_number, -3, 3},
     {"loud", NULL, "a flag", TUTTI_APP_FLAG, &own_flag, 0, 0},
+    {"way", "drop|fill|fillet", "a choice", TUTTI_APP_CHOICE, &own_choice, 0, 0},
 };
 
 static tutti_app make(void) {
     own_number = 0;
     own_flag = false;
+    own_choice = 1;
     return (tutti_app){.name = "test",
                        .options = own,
-                       .n_options = 2,
+                       .n_options = sizeof own / sizeof *own,
                        .epochs = 100,
                        .batch = 32,
                        .lr = 1e-3,
@@ -61,6 +64,11 @@ static void good(void **state) {
     assert_int_equal(parse(&app, "--rank -3 --loud"), TUTTI_OK);
     assert_int_equal(own_number, -3);
     assert_true(own_flag);
+    assert_int_equal(own_choice, 1);
+    assert_int_equal(parse(&app, "--way fillet"), TUTTI_OK);
+    assert_int_equal(own_choice, 2);
+    assert_int_equal(parse(&app, "--way drop"), TUTTI_OK);
+    assert_int_equal(own_choice, 0);
 }
 
 static void bad(void **state) {
@@ -86,6 +94,9 @@ static void bad(void **state) {
         {"--profile=", "option '--profile' has an empty value"},
         {"--quiet=yes", "option '--quiet' takes no value"},
         {"--frobnicate", "unknown option '--frobnicate'"},
+        {"--way=dro", "option '--way': \"dro\" is none of drop|fill|fillet"},
+        {"--way=", "option '--way': \"\" is none of drop|fill|fillet"},
+        {"--way=drop|fill", "option '--way': \"drop|fill\" is none of drop|fill|fillet"},
         {"-x", "unknown option '-x'"},
         {"-xy", "unknown option '-x'"},
         {"--rank 4", "from -3 to 3"},
