@@ -129,28 +129,30 @@ static void ref(const tutti_ref_call *call) {
     tutti_elementwise_ref(call, ref_element);
 }
 
+/* What has the shape of the channels hangs together by `slope`, so that it becomes one kernel; and x's
+ * part comes last, so that it is computed with the other parts. */
 static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
                          const bool *want, tutti_tensor *din) {
     const tutti_tensor x = node->in[0], mean = node->in[1], rstd = node->in[2], gamma = node->in[3];
     const tutti_shape *kept = &node->in_type[1].shape;
+    tutti_tensor scale = {0}, shift = {0};
+    if (want[1] || want[2] || want[3] || want[4]) {
+        const tutti_norm_sums_attr attr = {.first = 1, .last = 2};
+        (void)tutti_norm_sums(graph, dout[0], x, mean, rstd, &attr, &scale, &shift);
+        scale = tutti_reshape_to(graph, scale, kept);
+        shift = tutti_reshape_to(graph, shift, kept);
+    }
     const tutti_tensor slope = tutti_mul(graph, rstd, gamma);
-    if (want[0])
-        din[0] = tutti_mul(graph, dout[0], slope);
-    if (!want[1] && !want[2] && !want[3] && !want[4])
-        return tutti_graph_status(graph);
-    const tutti_norm_sums_attr attr = {.first = 1, .last = 2};
-    tutti_tensor scale, shift;
-    (void)tutti_norm_sums(graph, dout[0], x, mean, rstd, &attr, &scale, &shift);
-    scale = tutti_reshape_to(graph, scale, kept);
-    shift = tutti_reshape_to(graph, shift, kept);
     if (want[1])
         din[1] = tutti_neg(graph, tutti_mul(graph, shift, slope));
-    if (want[2])
-        din[2] = tutti_div(graph, tutti_mul(graph, scale, gamma), rstd);
+    if (want[2]) /* scale gamma / rstd */
+        din[2] = tutti_div(graph, tutti_mul(graph, scale, slope), tutti_mul(graph, rstd, rstd));
     if (want[3])
         din[3] = scale;
     if (want[4])
         din[4] = shift;
+    if (want[0])
+        din[0] = tutti_mul(graph, dout[0], slope);
     return tutti_graph_status(graph);
 }
 

@@ -88,7 +88,8 @@ static void ref(const tutti_ref_call *call) {
     }
 }
 
-/* d mean / d x = 1 / columns, d m2 / d x = 2 (x - mean) */
+/* d mean / d x = 1 / columns, d m2 / d x = 2 (x - mean). Factors are applied in the shape of x, where
+ * they cost nothing. */
 static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
                          const bool *want, tutti_tensor *din) {
     const tutti_tensor x = node->in[0];
@@ -96,13 +97,14 @@ static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const 
         return TUTTI_OK;
     tutti_tensor of_mean = {0}, of_m2 = {0};
     if (dout[0].id != 0)
-        of_mean = tutti_scale(graph, dout[0], (float)(1.0 / (double)view_of(node).channels));
+        of_mean = tutti_scale(graph, tutti_broadcast_like(graph, dout[0], x),
+                              (float)(1.0 / (double)view_of(node).channels));
     if (dout[1].id != 0)
-        of_m2 = tutti_mul(graph, tutti_sub(graph, x, node->out[0]), tutti_scale(graph, dout[1], 2));
-    if (of_m2.id == 0)
-        din[0] = tutti_broadcast_like(graph, of_mean, x);
+        of_m2 = tutti_scale(graph, tutti_mul(graph, tutti_sub(graph, x, node->out[0]), dout[1]), 2);
+    if (of_m2.id == 0 || of_mean.id == 0)
+        din[0] = of_m2.id == 0 ? of_mean : of_m2;
     else
-        din[0] = of_mean.id == 0 ? of_m2 : tutti_add(graph, of_m2, of_mean);
+        din[0] = tutti_add(graph, of_m2, of_mean);
     return tutti_graph_status(graph);
 }
 

@@ -101,8 +101,9 @@ static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const 
                          const bool *want, tutti_tensor *din) {
     const float weight = *(const float *)node->attr;
     if (want[0])
-        din[0] = tutti_mul(graph, tutti_sub(graph, node->in[0], node->in[1]),
-                           tutti_scale(graph, dout[0], 2 * weight));
+        din[0] = tutti_scale(graph,
+                             tutti_mul(graph, tutti_sub(graph, node->in[0], node->in[1]), dout[0]),
+                             2 * weight);
     if (node->n_in == 3 && want[2])
         din[2] = tutti_broadcast_like(graph, dout[0], node->in[2]);
     return tutti_graph_status(graph);
