@@ -103,6 +103,7 @@ static const tutti_op_example examples[] = {
     CASE("channels", second, -1, 1, 3, TUTTI_BATCH, 7, 6),
     CASE("columns", first, -1, 1, 2, 19, 33),
     CASE("equal", last, 1, 1, 2, 3, 100),
+    CASE("NaN", last, NAN, NAN, 2, 2, 100),
     CASE("equal, short", last, 1, 1, 2, 3, 9),
     {.label = "the batch",
      .n_in = 1,

@@ -1,5 +1,7 @@
 /* Real numbers as i32, the fraction cut off. What no i32 holds, and NaN, becomes the least i32,
  * which is an index of nothing: whoever uses it gets NaN and not a wrong number. */
+#include <math.h>
+
 #include "op/elementwise.h"
 
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
@@ -43,6 +45,7 @@ static const tutti_op_example examples[] = {
     CASE("vector", -9, 10, 1, 37),
     CASE("batched", 0, 1000, 3, TUTTI_BATCH, 3, 5),
     CASE("large", -4e9F, 4e9F, 1, 40),
+    CASE("NaN", NAN, NAN, 1, 4),
     CASE("scalar", 0, 2, 0, 0),
     {.label = "labels",
      .n_in = 1,

@@ -41,7 +41,7 @@ static inline tutti_tensor rg_param(random_graph *r, int32_t rank, const int64_t
 
 static inline tutti_tensor rg_unary(random_graph *r, tutti_tensor x) {
     tutti_graph *g = r->graph;
-    switch (rg_below(r, r->smooth ? 8 : 11)) {
+    switch (rg_below(r, r->smooth ? 9 : 15)) {
     case 0:
         return tutti_tanh(g, x);
     case 1:
@@ -59,8 +59,16 @@ static inline tutti_tensor rg_unary(random_graph *r, tutti_tensor x) {
     case 7:
         return tutti_log(g, tutti_add_scalar(g, tutti_mul(g, x, x), 1.5F));
     case 8:
-        return tutti_relu(g, x);
+        return tutti_sin(g, x);
     case 9:
+        return tutti_relu(g, x);
+    case 10:
+        return tutti_abs(g, x);
+    case 11:
+        return tutti_clamp(g, x, -0.5F, 0.75F);
+    case 12:
+        return tutti_where(g, tutti_cast(g, x, TUTTI_I32), x, tutti_scale(g, x, 0.5F));
+    case 13:
         return tutti_dropout(g, x, 0.3F);
     default:
         return tutti_scale_over_batch(g, x, 3.0F);
@@ -115,6 +123,27 @@ static inline tutti_tensor rg_product(random_graph *r, tutti_tensor x) {
     return tutti_tanh(r->graph, tutti_add(r->graph, y, b));
 }
 
+/* Along the last axis, or the first when that is not the batch. */
+static inline tutti_tensor rg_along(random_graph *r, tutti_tensor x) {
+    const tutti_shape shape = tutti_graph_tensor_shape(r->graph, x);
+    const int32_t first = shape.batched ? 1 : 0;
+    if (shape.rank <= first)
+        return (tutti_tensor){0};
+    const int32_t axis = first + rg_below(r, (uint64_t)(shape.rank - first));
+    const int64_t extent = shape.dim[axis];
+    switch (rg_below(r, r->smooth ? 3 : 4)) {
+    case 0:
+        return tutti_tanh(r->graph, tutti_cumsum(r->graph, x, axis));
+    case 1:
+        return extent > 6 ? x : tutti_concat(r->graph, 2, (tutti_tensor[]){x, x}, axis);
+    case 2:
+        return tutti_slice(r->graph, x, axis, rg_below(r, (uint64_t)extent), TUTTI_END,
+                           1 + rg_below(r, 2));
+    default:
+        return tutti_top_k(r->graph, x, 1, NULL);
+    }
+}
+
 static inline tutti_tensor rg_view(random_graph *r, tutti_tensor x) {
     const tutti_shape shape = tutti_graph_tensor_shape(r->graph, x);
     if (shape.rank == 3) {
@@ -143,7 +172,7 @@ static inline void rg_make(random_graph *r, uint64_t seed, bool smooth, int32_t 
     rg_put(r, rg_param(r, 0, NULL));
     rg_put(r, rg_param(r, 2, (int64_t[]){2, 3}));
     for (int32_t i = 0; i < n_ops; i++) {
-        switch (rg_below(r, 8)) {
+        switch (rg_below(r, 9)) {
         case 0:
         case 1:
             rg_put(r, rg_unary(r, rg_pick(r)));
@@ -158,6 +187,9 @@ static inline void rg_make(random_graph *r, uint64_t seed, bool smooth, int32_t 
             break;
         case 6:
             rg_put(r, rg_product(r, rg_pick(r)));
+            break;
+        case 7:
+            rg_put(r, rg_along(r, rg_pick(r)));
             break;
         default:
             rg_put(r, rg_view(r, rg_pick(r)));
