@@ -1,6 +1,6 @@
 /* y[oh][ow] = mean of a window of x. Windows begin at oh * sh - ph and have R x S positions; those
- * outside count as zeros, or, with `exclude`, not at all. With `adaptive`, window i of O over a size of L is
- * floor(i * L / O) to ceil((i + 1) * L / O). Range and sizes: image.clh. */
+ * outside count as zeros, or, with `exclude`, not at all. With `adaptive`, window i of O over a
+ * size of L is floor(i * L / O) to ceil((i + 1) * L / O). Range and sizes: image.clh. */
 #include "image.clh"
 
 __kernel void avg_pool2d(__global const float *restrict x, __global float *restrict y, IMAGE_SIZES,

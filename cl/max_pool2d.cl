@@ -1,5 +1,5 @@
-/* y[oh][ow] = the largest x[oh * sh - ph + r * dh][ow * sw - pw + s * dw] inside, -infinity when none
- * is. A NaN is larger than all. Range and sizes: image.clh. */
+/* y[oh][ow] = the largest x[oh * sh - ph + r * dh][ow * sw - pw + s * dw] inside, -infinity when
+ * none is. A NaN is larger than all. Range and sizes: image.clh. */
 #include "image.clh"
 
 __kernel void max_pool2d(__global const float *restrict x, __global float *restrict y, IMAGE_SIZES,

@@ -48,8 +48,8 @@ tutti_status tutti_conv_check_bias(const tutti_node_info *node, int64_t channels
 /* Extent of the result of a convolution along axis d (0: height), below 1 when the taps do not fit.
  */
 int64_t tutti_conv_extent(const tutti_conv_attr *attr, int d, int64_t size, int64_t taps);
-/* The transposed convolution of dy that has the shape of x: rows and columns at the end of x that no
- * tap reached are its output padding. */
+/* The transposed convolution of dy that has the shape of x: rows and columns at the end of x that
+ * no tap reached are its output padding. */
 tutti_tensor tutti_conv2d_data_grad(tutti_graph *graph, const tutti_conv *p, tutti_tensor dy,
                                     tutti_tensor weight);
 

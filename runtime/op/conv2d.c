@@ -1,5 +1,4 @@
-/* Convolution of images, as a cross-correlation (LeCun et al. 1998; grouped: Krizhevsky et al. 2012;
- * dilated: Yu, Koltun 2016). */
+/* Convolution of images, as a cross-correlation. */
 #include <inttypes.h>
 
 #include "op/conv.h"
@@ -177,10 +176,14 @@ static const tutti_op_example examples[] = {
      .in = {IN(TUTTI_BATCH, 2, 4, 5), IN(2, 2, 2, 3)},
      .attr = &strided},
     {.label = "a row", .n_in = 2, .in = {IN(1, 1, 1, 18), IN(1, 1, 3, 3)}, .attr = &same},
+    {.label = "long sum",
+     .n_in = 3,
+     .in = {IN(1, 460, 3, 4), IN(2, 460, 3, 3), {.rank = 1, .dim = {2}}},
+     .attr = &plain},
     {.label = "many channels",
      .n_in = 2,
-     .in = {{.rank = 4, .dim = {2, 19, 16, 48}, .no_grad = true},
-            {.rank = 4, .dim = {21, 19, 3, 3}, .no_grad = true}},
+     .in = {{.rank = 4, .dim = {2, 11, 9, 20}, .no_grad = true},
+            {.rank = 4, .dim = {70, 11, 3, 3}, .no_grad = true}},
      .attr = &same},
     {.label = "channels",
      .n_in = 2,
