@@ -38,6 +38,14 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_load_idx(const char *images_
                                                              const char *labels_path, float scale,
                                                              tutti_dataset **out);
 
+/* Loads CIFAR-10 from the directory of its binary version: data_batch_*.bin, in order of their
+ * numbers, are the training set, test_batch.bin is the test set. Features are n x 3 x 32 x 32 in 0 to 1.
+ * The caller owns both. Errors: TUTTI_IO with the path; TUTTI_BAD_INPUT for a truncated file (with its
+ * size) or a class beyond 9 (with the record). */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_load_cifar10(const char *directory,
+                                                                 tutti_dataset **out_train,
+                                                                 tutti_dataset **out_test);
+
 typedef struct tutti_csv_options {
     const char *target; /* name of the target column; NULL: the last column */
     bool no_header;
@@ -63,6 +71,12 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make_binary(int64_t n, int32
 /* Row i of the features and of the targets. */
 TUTTI_API const void *tutti_dataset_x(const tutti_dataset *dataset, int64_t i);
 TUTTI_API const void *tutti_dataset_y(const tutti_dataset *dataset, int64_t i);
+/* Generated images of ten classes, n x 3 x 32 x 32 in 0 to 1: a disc, square, triangle, plus or ring
+ * filled with stripes or checks, with colours, places, sizes, background and noise at random. The mean
+ * image is the same for all classes: a linear model stays near chance. Sample i has class i % 10 and
+ * depends on seed and i only; the same bits on every machine. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make_textures(int64_t n, uint64_t seed,
+                                                                  tutti_dataset **out);
 /* Copies x and y. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make(int64_t n, const tutti_shape *x_shape,
                                                          const float *x, tutti_dtype y_dtype,
@@ -82,6 +96,11 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_split(const tutti_dataset *d
  * left and right with zeros moving in. 5 n samples; copies follow their image. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_nudge(const tutti_dataset *dataset,
                                                           int32_t pixels, tutti_dataset **out);
+/* Images (N x C x H x W or N x H x W) of another size: bilinear between pixel centres, as PyTorch's
+ * interpolate with align_corners off (and without antialiasing). */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_resize(const tutti_dataset *dataset,
+                                                           int64_t height, int64_t width,
+                                                           tutti_dataset **out);
 /* Learns mean and standard deviation of each feature on `fit` and standardises it and the others in
  * place. Constant features become 0. others may be NULL when n_others is 0. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_standardize(tutti_dataset *fit,

@@ -13,6 +13,7 @@
 #include "tutti/report.h"
 #include "tutti/runtime.h"
 #include "tutti/status.h"
+#include "tutti/table.h"
 #include "tutti/text.h"
 #include "tutti/train.h"
 #include "tutti/types.h"

@@ -20,6 +20,11 @@ TUTTI_MUST_USE tutti_status tutti_dataset_check_f32(const tutti_dataset *dataset
 tutti_shape tutti_shape_of_rows(int32_t rank, const int64_t *dims);
 /* Fisher-Yates on order[0..n-1], which the caller has filled. */
 void tutti_shuffle(int64_t *order, int64_t n, tutti_rng *rng);
+/* The rows of a split in two: the first round(fraction * n) of the order, which the caller frees, and
+ * the rest. */
+TUTTI_MUST_USE tutti_status tutti_split_order(int64_t n, double fraction, uint64_t seed,
+                                              const char *source, int64_t *out_first,
+                                              int64_t **out_order);
 
 /* Batches of a data set, epoch after epoch.
  *

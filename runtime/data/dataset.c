@@ -194,17 +194,16 @@ static tutti_status pick(const tutti_dataset *from, const int64_t *rows, int64_t
     return copy_names(from, set);
 }
 
-tutti_status tutti_dataset_split(const tutti_dataset *dataset, double fraction, uint64_t seed,
-                                 tutti_dataset **out_first, tutti_dataset **out_second) {
-    *out_first = *out_second = NULL;
+tutti_status tutti_split_order(int64_t n, double fraction, uint64_t seed, const char *source,
+                               int64_t *out_first, int64_t **out_order) {
     if (!(fraction > 0 && fraction < 1))
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "split: fraction %g, expected 0 < fraction < 1",
                           fraction);
-    const int64_t n = dataset->n, n_first = llround(fraction * (double)n);
-    if (n_first < 1 || n_first >= n)
+    *out_first = llround(fraction * (double)n);
+    if (*out_first < 1 || *out_first >= n)
         return tutti_fail(TUTTI_INVALID_ARGUMENT,
                           "split: %g of %lld samples leaves one part empty (%s)", fraction,
-                          (long long)n, dataset->source);
+                          (long long)n, source);
     int64_t *order = malloc((size_t)n * sizeof *order);
     if (order == NULL)
         return tutti_fail_memory((size_t)n * sizeof *order, "a split");
@@ -213,9 +212,18 @@ tutti_status tutti_dataset_split(const tutti_dataset *dataset, double fraction, 
     tutti_rng rng;
     tutti_rng_begin(&rng, seed, tutti_rng_stream("split"));
     tutti_shuffle(order, n, &rng);
+    *out_order = order;
+    return TUTTI_OK;
+}
+
+tutti_status tutti_dataset_split(const tutti_dataset *dataset, double fraction, uint64_t seed,
+                                 tutti_dataset **out_first, tutti_dataset **out_second) {
+    int64_t *order, n_first;
+    *out_first = *out_second = NULL;
+    TUTTI_TRY(tutti_split_order(dataset->n, fraction, seed, dataset->source, &n_first, &order));
     tutti_status status = pick(dataset, order, n_first, out_first);
     if (status == TUTTI_OK)
-        status = pick(dataset, order + n_first, n - n_first, out_second);
+        status = pick(dataset, order + n_first, dataset->n - n_first, out_second);
     free(order);
     if (status != TUTTI_OK) {
         tutti_dataset_free(*out_first);

@@ -91,6 +91,8 @@ static tutti_status append_directory(buffer *to, const char *path) {
     struct dirent **entries = NULL;
     errno = 0;
     const int n = scandir(path, &entries, NULL, by_name);
+    if (n < 0 && (errno == 0 || errno == ENOMEM))
+        return tutti_fail_memory(0, path);
     if (n < 0)
         return tutti_fail(TUTTI_IO, "%s: cannot read the directory: %s", path, strerror(errno));
     tutti_status status = TUTTI_OK;

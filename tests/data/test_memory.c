@@ -1,7 +1,12 @@
 /* Every allocation of the data sets fails in turn: an error comes back, and nothing leaks. */
 #include "data/helpers.h"
 
+#include <errno.h>
+
+#include "base/status.h"
 #include "data/data.h"
+#include "tutti/table.h"
+#include "tutti/text.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -24,7 +29,10 @@ static int64_t calls, fail_at, live;
 
 /* Visible, so that shared libraries allocate through them too. */
 static bool fails(void) {
-    return counting && ++calls == fail_at;
+    if (!counting || ++calls != fail_at)
+        return false;
+    errno = ENOMEM;
+    return true;
 }
 
 TUTTI_API void *malloc(size_t size) {
@@ -56,7 +64,8 @@ TUTTI_API void free(void *memory) {
     __libc_free(memory);
 }
 
-static char csv_path[64], images_path[512], labels_path[512];
+static char cifar_path[] = "/tmp/tutti-test-XXXXXX", csv_path[64], images_path[512],
+            labels_path[512];
 static tutti_dataset *images;
 
 static tutti_status use_csv(void) {
@@ -97,6 +106,68 @@ static tutti_status use_others(void) {
     return status;
 }
 
+static tutti_status use_text(void) {
+    tutti_text *text;
+    tutti_dataset *a = NULL, *b = NULL, *c = NULL, *d = NULL;
+    tutti_status status = tutti_text_load(csv_path, &text);
+    if (status != TUTTI_OK)
+        return status;
+    tutti_text *files;
+    status = tutti_text_load(cifar_path, &files);
+    tutti_text_free(files);
+    if (status == TUTTI_OK)
+        status = tutti_text_split(text, 3, 0.5, 1, &a, &b);
+    if (status == TUTTI_OK)
+        status = tutti_dataset_split(a, 0.5, 1, &c, &d);
+    tutti_text_free(text);
+    tutti_dataset_free(a);
+    tutti_dataset_free(b);
+    tutti_dataset_free(c);
+    tutti_dataset_free(d);
+    return status;
+}
+
+static tutti_status use_encoder(const tutti_table *table) {
+    tutti_encoder *encoder;
+    tutti_dataset *set;
+    TUTTI_TRY(tutti_encoder_learn(table, NULL, &encoder));
+    const tutti_status status = tutti_encoder_apply(encoder, table, &set);
+    tutti_dataset_free(set);
+    tutti_encoder_free(encoder);
+    return status;
+}
+
+static tutti_status use_table(void) {
+    tutti_table *table, *a = NULL, *b = NULL;
+    tutti_status status = tutti_table_load_csv(
+        csv_path, &(tutti_table_options){.categorical = "a,b", .no_header = false}, &table);
+    if (status != TUTTI_OK)
+        return status;
+    status = use_encoder(table);
+    if (status == TUTTI_OK)
+        status = tutti_table_split(table, 0.5, 1, &a, &b);
+    tutti_table_free(table);
+    tutti_table_free(a);
+    tutti_table_free(b);
+    if (status == TUTTI_OK) {
+        status = tutti_table_make_flats(20, true, 1, &table);
+        tutti_table_free(table);
+    }
+    return status;
+}
+
+static tutti_status use_images(void) {
+    tutti_dataset *set, *test;
+    TUTTI_TRY(tutti_dataset_resize(images, 4, 4, &set));
+    tutti_dataset_free(set);
+    TUTTI_TRY(tutti_dataset_make_textures(3, 1, &set));
+    tutti_dataset_free(set);
+    TUTTI_TRY(tutti_dataset_load_cifar10(cifar_path, &set, &test));
+    tutti_dataset_free(set);
+    tutti_dataset_free(test);
+    return TUTTI_OK;
+}
+
 static void fail_each(tutti_status (*use)(void)) {
     int64_t failures = 0;
     for (fail_at = 1;; fail_at++) {
@@ -124,12 +195,25 @@ static void each_allocation(void **state) {
     fail_each(use_idx);
     fail_each(use_split);
     fail_each(use_others);
+    fail_each(use_text);
+    fail_each(use_table);
+    fail_each(use_images);
 }
 
 static int make_files(void **state) {
     (void)state;
     static const char csv[] = "a,\"b\",c\n1,2,3\n4,5,6\n";
     write_file(csv_path, csv, sizeof csv - 1);
+    static const char *const names[2] = {"data_batch_1.bin", "test_batch.bin"};
+    static const char record[3073] = {7};
+    assert_non_null(mkdtemp(cifar_path));
+    for (int i = 0; i < 2; i++) {
+        snprintf(images_path, sizeof images_path, "%s/%s", cifar_path, names[i]);
+        FILE *f = fopen(images_path, "wb");
+        assert_non_null(f);
+        assert_int_equal(fwrite(record, 1, sizeof record, f), sizeof record);
+        fclose(f);
+    }
     const char *source = getenv("TUTTI_SOURCE_DIR");
     snprintf(images_path, sizeof images_path, "%s/samples/data/digits-images.idx3-ubyte.gz",
              source != NULL ? source : ".");
@@ -141,6 +225,12 @@ static int make_files(void **state) {
 static int remove_files(void **state) {
     (void)state;
     unlink(csv_path);
+    static const char *const names[2] = {"data_batch_1.bin", "test_batch.bin"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(images_path, sizeof images_path, "%s/%s", cifar_path, names[i]);
+        unlink(images_path);
+    }
+    rmdir(cifar_path);
     tutti_dataset_free(images);
     return 0;
 }
