@@ -50,7 +50,7 @@ tutti_tensor tutti_nn_conv2d(tutti_graph *g, tutti_tensor x, int64_t out_channel
     const tutti_init init = uniform(in_channels, kernel_h, kernel_w);
     const tutti_tensor weight = tutti_layer_weight(
         &layer, 4, (int64_t[]){out_channels, in_channels, kernel_h, kernel_w}, init);
-    return tutti_conv2d(g, x, weight, tutti_layer_bias(&layer, out_channels, init), options);
+    return tutti_conv2d(g, x, weight, tutti_layer_bias(&layer, 1, &out_channels, init), options);
 }
 
 tutti_tensor tutti_nn_conv_transpose2d(tutti_graph *g, tutti_tensor x, int64_t out_channels,
@@ -67,6 +67,6 @@ tutti_tensor tutti_nn_conv_transpose2d(tutti_graph *g, tutti_tensor x, int64_t o
     const tutti_tensor weight = tutti_layer_weight(
         &layer, 4, (int64_t[]){tutti_tensor_type(g, x).shape.dim[1], per_group, kernel_h, kernel_w},
         init);
-    return tutti_conv_transpose2d(g, x, weight, tutti_layer_bias(&layer, out_channels, init),
+    return tutti_conv_transpose2d(g, x, weight, tutti_layer_bias(&layer, 1, &out_channels, init),
                                   options);
 }

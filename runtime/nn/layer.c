@@ -40,11 +40,22 @@ bool tutti_layer_positive(const tutti_layer *layer, int64_t value, const char *w
     return value >= 1;
 }
 
+const char *tutti_layer_sub(const tutti_layer *layer, const char *part,
+                            char text[TUTTI_LAYER_NAME]) {
+    (void)snprintf(text, TUTTI_LAYER_NAME, "%s.%s", layer->name, part);
+    return text;
+}
+
 tutti_tensor tutti_layer_param(const tutti_layer *layer, const char *suffix, int32_t rank,
                                const int64_t *dims, tutti_init init) {
-    char name[TUTTI_NAME_MAX + 2]; /* a longer name is cut to one that the graph refuses */
-    (void)snprintf(name, sizeof name, "%s.%s", layer->name, suffix);
-    return tutti_graph_param(layer->graph, name, rank, dims, init);
+    char name[TUTTI_LAYER_NAME];
+    return tutti_graph_param(layer->graph, tutti_layer_sub(layer, suffix, name), rank, dims, init);
+}
+
+tutti_tensor tutti_layer_state(const tutti_layer *layer, const char *suffix, int32_t rank,
+                               const int64_t *dims, tutti_init init) {
+    char name[TUTTI_LAYER_NAME];
+    return tutti_graph_state(layer->graph, tutti_layer_sub(layer, suffix, name), rank, dims, init);
 }
 
 tutti_tensor tutti_layer_weight(const tutti_layer *layer, int32_t rank, const int64_t *dims,
@@ -53,11 +64,12 @@ tutti_tensor tutti_layer_weight(const tutti_layer *layer, int32_t rank, const in
     return tutti_layer_param(layer, "weight", rank, dims, own != NULL ? *own : init);
 }
 
-tutti_tensor tutti_layer_bias(const tutti_layer *layer, int64_t count, tutti_init init) {
+tutti_tensor tutti_layer_bias(const tutti_layer *layer, int32_t rank, const int64_t *dims,
+                              tutti_init init) {
     const tutti_init *own = layer->params->bias;
     if (layer->params->no_bias)
         return (tutti_tensor){0};
-    return tutti_layer_param(layer, "bias", 1, &count, own != NULL ? *own : init);
+    return tutti_layer_param(layer, "bias", rank, dims, own != NULL ? *own : init);
 }
 
 tutti_init tutti_layer_uniform(double fan_in) {

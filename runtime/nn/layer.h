@@ -25,11 +25,22 @@ bool tutti_layer_positive(const tutti_layer *layer, int64_t value, const char *w
 /* The parameter "<name>.<suffix>". */
 tutti_tensor tutti_layer_param(const tutti_layer *layer, const char *suffix, int32_t rank,
                                const int64_t *dims, tutti_init init);
+/* Likewise a state, which is not trained. */
+tutti_tensor tutti_layer_state(const tutti_layer *layer, const char *suffix, int32_t rank,
+                               const int64_t *dims, tutti_init init);
+/* The name of a layer within this one, "<name>.<part>", written to text; returns text. */
+#define TUTTI_LAYER_NAME (TUTTI_NAME_MAX + 2) /* a longer one is cut to what the graph refuses */
+const char *tutti_layer_sub(const tutti_layer *layer, const char *part,
+                            char text[TUTTI_LAYER_NAME]);
 /* "weight" and "bias" as the layer's params say; `init` where they say nothing. bias is the invalid
  * tensor when there is none. */
 tutti_tensor tutti_layer_weight(const tutti_layer *layer, int32_t rank, const int64_t *dims,
                                 tutti_init init);
-tutti_tensor tutti_layer_bias(const tutti_layer *layer, int64_t count, tutti_init init);
+tutti_tensor tutti_layer_bias(const tutti_layer *layer, int32_t rank, const int64_t *dims,
+                              tutti_init init);
+/* x (..., K) times weight^T (M, K) plus bias (M) unless it is invalid: (..., M). */
+tutti_tensor tutti_layer_affine(tutti_graph *graph, tutti_tensor x, tutti_tensor weight,
+                                tutti_tensor bias);
 /* PyTorch's default of linear and convolutions: uniform within +-1/sqrt(fan_in). */
 tutti_init tutti_layer_uniform(double fan_in);
 

@@ -64,11 +64,8 @@ static inline void golden_open_part(const char *path, struct golden_part *part) 
     OK(tutti_json_parse(path, part->bytes + 8, length, &part->header));
 }
 
-static inline void golden_open(golden_file *file) {
-    const char *root = getenv("TUTTI_SOURCE_DIR");
-    char pattern[4096];
+static inline void golden_open_files(golden_file *file, const char *pattern) {
     glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/tests/golden/*.safetensors", root != NULL ? root : ".");
     if (glob(pattern, 0, NULL, &found) != 0)
         fail_msg("no file %s", pattern);
     assert_in_range(found.gl_pathc, 1, GOLDEN_FILES_MAX);
@@ -76,6 +73,13 @@ static inline void golden_open(golden_file *file) {
         golden_open_part(found.gl_pathv[i], &file->part[i]);
     file->count = (int32_t)found.gl_pathc;
     globfree(&found);
+}
+
+static inline void golden_open(golden_file *file) {
+    const char *root = getenv("TUTTI_SOURCE_DIR");
+    char pattern[4096];
+    snprintf(pattern, sizeof pattern, "%s/tests/golden/*.safetensors", root != NULL ? root : ".");
+    golden_open_files(file, pattern);
 }
 
 static inline void golden_close(golden_file *file) {

@@ -2,6 +2,9 @@
 """Writes FAMILY.safetensors: known answers of PyTorch for a family of ops.
 
     make_goldens.py [FAMILY ...]      all families when none is named
+    make_goldens.py --full DIR        networks of usual size, too large for the repository, into
+                                      DIR/nets.safetensors; takes some minutes. Then
+                                      TUTTI_GOLDEN_DIR=DIR build/tests/test_golden_nets
 
 Needs PyTorch (Debian: python3-torch); the tests do not. A family is a file make_FAMILY.py beside
 this one with a function make() and a number SEED; its cases are listed for the tests in FAMILY.def.
@@ -79,12 +82,15 @@ def save(path):
 
 def main():
     families = sys.argv[1:] or sorted(p.stem[5:] for p in HERE.glob("make_*.py") if p.stem != "make_goldens")
+    folder, full = HERE, families[0] == "--full"
+    if full:
+        folder, families = pathlib.Path(families[1]), ["nets"]
     for family in families:
         module = importlib.import_module(f"make_{family}")
         rng.bit_generator.state = np.random.default_rng(module.SEED).bit_generator.state
         tensors.clear()
-        module.make()
-        save(HERE / f"{family}.safetensors")
+        module.make_full() if full else module.make()
+        save(folder / f"{family}.safetensors")
         print(family, len(tensors), "tensors")
 
 

@@ -259,6 +259,212 @@ static void groups_are_positive(void **state) {
         "conv2d c: -2 groups");
 }
 
+static void batch_norm(void **state) {
+    (void)state;
+    has_shape(tutti_nn_batch_norm(graph, image, "bn", NULL), "Nx4x8x9");
+    PARAMS({"bn.weight", "4"}, {"bn.bias", "4"});
+    starts_constant("bn.weight", 1);
+    starts_constant("bn.bias", 0);
+    has_shape(tutti_graph_find(graph, "bn.running_mean"), "4");
+    starts_constant("bn.running_mean", 0);
+    starts_constant("bn.running_var", 1);
+}
+
+static void norms_of_rows(void **state) {
+    (void)state;
+    has_shape(tutti_nn_layer_norm(graph, image, "a", NULL), "Nx4x8x9");
+    const tutti_init zeros = {.kind = TUTTI_INIT_ZEROS};
+    has_shape(
+        tutti_nn_layer_norm(
+            graph, image, "b",
+            &(tutti_nn_norm_options){
+                .n_axes = 2, .params = &(tutti_nn_params){.no_bias = true, .weight = &zeros}}),
+        "Nx4x8x9");
+    has_shape(tutti_nn_rms_norm(graph, x, "c", NULL), "Nx6");
+    PARAMS({"a.weight", "9"}, {"a.bias", "9"}, {"b.weight", "8x9"}, {"c.weight", "6"});
+    starts_constant("a.weight", 1);
+    starts_constant("a.bias", 0);
+    starts_constant("b.weight", 0);
+    starts_constant("c.weight", 1);
+}
+
+static void group_norm(void **state) {
+    (void)state;
+    has_shape(tutti_nn_group_norm(graph, image, 2, "gn", NULL), "Nx4x8x9");
+    PARAMS({"gn.weight", "4"}, {"gn.bias", "4"});
+    starts_constant("gn.weight", 1);
+    starts_constant("gn.bias", 0);
+}
+
+/* The value on the host of one sample that counts 1, 2, 3, … */
+static double first_of(tutti_tensor y, tutti_tensor input) {
+    void *memory[64] = {NULL};
+    const tutti_shape shape = tutti_graph_tensor_shape(graph, input);
+    const int64_t count = tutti_shape_count(&shape, 1);
+    float *values = memory[input.id] = malloc((size_t)count * sizeof *values);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)(i + 1);
+    for (tutti_tensor t = tutti_graph_next_learned(graph, (tutti_tensor){0}); t.id != 0;
+         t = tutti_graph_next_learned(graph, t)) {
+        int64_t n;
+        memory[t.id] = initial(tutti_graph_tensor_name(graph, t), &n);
+    }
+    graph_ref(graph, &(tutti_run_values){.n = 1, .n_global = 1}, memory);
+    const double first = (double)*(float *)memory[y.id];
+    for (int i = 0; i < 64; i++)
+        free(memory[i]);
+    return first;
+}
+
+/* 1 … 6 have the mean 3.5, the variance 35/12 and the mean square 91/6. */
+static void eps_reaches_the_op(void **state) {
+    (void)state;
+    const tutti_nn_norm_options two = {.eps = 2};
+    const tutti_tensor by_default = tutti_nn_layer_norm(graph, x, "a", NULL);
+    const tutti_tensor layer = tutti_nn_layer_norm(graph, x, "b", &two);
+    const tutti_tensor rms = tutti_nn_rms_norm(graph, x, "c", &two);
+    const tutti_tensor group = tutti_nn_group_norm(graph, x, 1, "d", &two);
+    assert_true(fabs(first_of(by_default, x) + 2.5 / sqrt(35 / 12.0 + 1e-5)) < 1e-5);
+    assert_true(fabs(first_of(layer, x) + 2.5 / sqrt(35 / 12.0 + 2)) < 1e-5);
+    assert_true(fabs(first_of(rms, x) - 1 / sqrt(91 / 6.0 + 2)) < 1e-5);
+    assert_true(fabs(first_of(group, x) + 2.5 / sqrt(35 / 12.0 + 2)) < 1e-5);
+}
+
+static void batch_norm_needs_its_bias(void **state) {
+    (void)state;
+    const tutti_nn_params no_bias = {.no_bias = true};
+    rejected(tutti_nn_batch_norm(graph, x, "bn", &(tutti_nn_norm_options){.params = &no_bias}),
+             "batch_norm bn: it needs its bias");
+}
+
+static void batch_norm_needs_channels(void **state) {
+    (void)state;
+    const tutti_tensor flat = tutti_reshape(graph, x, 1, (int64_t[]){TUTTI_BATCH});
+    rejected(tutti_nn_batch_norm(graph, flat, "bn", NULL),
+             "batch_norm bn: x is 6N, expected (N, C)");
+}
+
+static void rows_leave_the_batch_out(void **state) {
+    (void)state;
+    rejected(tutti_nn_layer_norm(graph, x, "ln", &(tutti_nn_norm_options){.n_axes = 2}),
+             "layer_norm ln: x is Nx6: its last 2 axes make no row");
+}
+
+static void groups_divide(void **state) {
+    (void)state;
+    rejected(tutti_nn_group_norm(graph, image, 3, "gn", NULL), "3 groups");
+}
+
+static void residual_block(void **state) {
+    (void)state;
+    has_shape(tutti_nn_residual_block(graph, image, 4, 1, "a"), "Nx4x8x9");
+    PARAMS({"a.conv1.weight", "4x4x3x3"}, {"a.bn1.weight", "4"}, {"a.bn1.bias", "4"},
+           {"a.conv2.weight", "4x4x3x3"}, {"a.bn2.weight", "4"}, {"a.bn2.bias", "4"});
+}
+
+static void residual_block_that_changes_shape(void **state) {
+    (void)state;
+    has_shape(tutti_nn_residual_block(graph, image, 6, 2, "b"), "Nx6x4x5");
+    PARAMS({"b.conv1.weight", "6x4x3x3"}, {"b.bn1.weight", "6"}, {"b.bn1.bias", "6"},
+           {"b.conv2.weight", "6x6x3x3"}, {"b.bn2.weight", "6"}, {"b.bn2.bias", "6"},
+           {"b.downsample.0.weight", "6x4x1x1"}, {"b.downsample.1.weight", "6"},
+           {"b.downsample.1.bias", "6"});
+    assert_int_not_equal(tutti_graph_find(graph, "b.downsample.1.running_var").id, 0);
+}
+
+static void residual_block_needs_images(void **state) {
+    (void)state;
+    rejected(tutti_nn_residual_block(graph, x, 4, 1, "a"), "residual_block a: x is Nx6");
+}
+
+static void residual_block_needs_a_stride(void **state) {
+    (void)state;
+    rejected(tutti_nn_residual_block(graph, image, 4, 0, "a"), "residual_block a: 0 stride");
+}
+
+static void embedding(void **state) {
+    (void)state;
+    const tutti_tensor tokens =
+        tutti_graph_input(graph, "tokens", TUTTI_I32, 2, (int64_t[]){TUTTI_BATCH, 7});
+    has_shape(tutti_nn_embedding(graph, tokens, 300, 20, "e", NULL), "Nx7x20");
+    PARAMS({"e.weight", "300x20"});
+    int64_t count;
+    float *values = initial("e.weight", &count);
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < count; i++) {
+        sum += (double)values[i];
+        squares += (double)values[i] * (double)values[i];
+    }
+    free(values);
+    const double n = (double)count;
+    assert_true(fabs(sum / n) < 6 / sqrt(n));
+    assert_true(fabs(squares / n - 1) < 6 * sqrt(2 / n));
+}
+
+static void embedding_needs_rows(void **state) {
+    (void)state;
+    rejected(tutti_nn_embedding(graph, x, 0, 20, "e", NULL), "embedding e: 0 rows");
+}
+
+static tutti_tensor sequence(const char *name, int64_t length, int64_t width) {
+    return tutti_graph_input(graph, name, TUTTI_F32, 3, (int64_t[]){TUTTI_BATCH, length, width});
+}
+
+static void multi_head_attention(void **state) {
+    (void)state;
+    const tutti_tensor s = sequence("s", 5, 60), context = sequence("context", 7, 60);
+    has_shape(tutti_nn_multi_head_attention(graph, s, 3, "a", NULL), "Nx5x60");
+    const tutti_nn_params no_bias = {.no_bias = true};
+    has_shape(tutti_nn_multi_head_attention(
+                  graph, s, 2, "b",
+                  &(tutti_nn_attention_options){
+                      .context = context, .rotary = true, .in = &no_bias, .out = &no_bias}),
+              "Nx5x60");
+    PARAMS({"a.in_proj_weight", "180x60"}, {"a.in_proj_bias", "180"},
+           {"a.out_proj.weight", "60x60"}, {"a.out_proj.bias", "60"},
+           {"b.in_proj_weight", "180x60"}, {"b.out_proj.weight", "60x60"});
+    starts_uniform("a.in_proj_weight", sqrt(6.0 / (180 + 60)));
+    starts_uniform("a.out_proj.weight", 1 / sqrt(60));
+    starts_constant("a.in_proj_bias", 0);
+    starts_constant("a.out_proj.bias", 0);
+}
+
+static void attention_starts_otherwise(void **state) {
+    (void)state;
+    const tutti_init one = {TUTTI_INIT_CONSTANT, 1.0F, 0}, two = {TUTTI_INIT_CONSTANT, 2.0F, 0};
+    const tutti_nn_params in = {.weight = &one, .bias = &two}, out = {.weight = &two};
+    (void)tutti_nn_multi_head_attention(graph, sequence("s", 5, 6), 3, "a",
+                                        &(tutti_nn_attention_options){.in = &in, .out = &out});
+    starts_constant("a.in_proj_weight", 1);
+    starts_constant("a.in_proj_bias", 2);
+    starts_constant("a.out_proj.weight", 2);
+    starts_constant("a.out_proj.bias", 0);
+}
+
+static void attention_needs_sequences(void **state) {
+    (void)state;
+    rejected(tutti_nn_multi_head_attention(graph, x, 2, "a", NULL),
+             "multi_head_attention a: x is Nx6, expected (N, T, C)");
+}
+
+static void heads_divide_the_channels(void **state) {
+    (void)state;
+    rejected(tutti_nn_multi_head_attention(graph, sequence("s", 5, 6), 4, "a", NULL),
+             "multi_head_attention a: x is Nx5x6: 6 channels do not divide into 4 heads");
+}
+
+static void heads_are_positive(void **state) {
+    (void)state;
+    rejected(tutti_nn_multi_head_attention(graph, sequence("s", 5, 6), 0, "a", NULL), "0 heads");
+}
+
+static void a_context_has_the_same_channels(void **state) {
+    (void)state;
+    const tutti_nn_attention_options options = {.context = sequence("c", 7, 8)};
+    rejected(tutti_nn_multi_head_attention(graph, sequence("s", 5, 6), 2, "a", &options),
+             "multi_head_attention a: x is Nx5x6, context is Nx7x8");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -281,6 +487,26 @@ int main(void) {
         TEST(kernels_need_rows),
         TEST(groups_divide_the_channels),
         TEST(groups_are_positive),
+        TEST(batch_norm),
+        TEST(norms_of_rows),
+        TEST(group_norm),
+        TEST(eps_reaches_the_op),
+        TEST(batch_norm_needs_its_bias),
+        TEST(batch_norm_needs_channels),
+        TEST(rows_leave_the_batch_out),
+        TEST(groups_divide),
+        TEST(residual_block),
+        TEST(residual_block_that_changes_shape),
+        TEST(residual_block_needs_images),
+        TEST(residual_block_needs_a_stride),
+        TEST(embedding),
+        TEST(embedding_needs_rows),
+        TEST(multi_head_attention),
+        TEST(attention_starts_otherwise),
+        TEST(attention_needs_sequences),
+        TEST(heads_divide_the_channels),
+        TEST(heads_are_positive),
+        TEST(a_context_has_the_same_channels),
     };
     seed = test_seed();
     return cmocka_run_group_tests(tests, NULL, NULL);
