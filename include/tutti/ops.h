@@ -365,6 +365,23 @@ TUTTI_API tutti_tensor tutti_attention(tutti_graph *g, tutti_tensor q, tutti_ten
  * 10000. */
 TUTTI_API tutti_tensor tutti_rotary(tutti_graph *g, tutti_tensor x, float base);
 
+/* As PyTorch stores them, P being 4 for an LSTM (gates i, f, g, o) and 3 for a GRU (r, z, n). */
+typedef struct tutti_recurrent_weights {
+    tutti_tensor weight_ih, weight_hh; /* (P*H, C), (P*H, H) */
+    tutti_tensor bias_ih, bias_hh;     /* (P*H), or invalid for none */
+} tutti_recurrent_weights;
+
+/* One layer over x (N, T, C), step by step from the first, by PyTorch's equations: all states h (N, T,
+ * H). h0 and c0 (N, H): the state before; invalid for zeros. out_h and out_c receive the last state
+ * (N, H); they may be NULL. The inputs' part of all steps is one matrix product.
+ * Hochreiter, Schmidhuber 1997; Gers et al. 2000; Cho et al. 2014. */
+TUTTI_API tutti_tensor tutti_lstm(tutti_graph *g, tutti_tensor x,
+                                  const tutti_recurrent_weights *weights, tutti_tensor h0,
+                                  tutti_tensor c0, tutti_tensor *out_h, tutti_tensor *out_c);
+TUTTI_API tutti_tensor tutti_gru(tutti_graph *g, tutti_tensor x,
+                                 const tutti_recurrent_weights *weights, tutti_tensor h0,
+                                 tutti_tensor *out_h);
+
 /* Metrics. */
 
 /* Mean over the batch of 1 where the row's largest logit (the first of equals) is the label. */
