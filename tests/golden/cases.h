@@ -32,6 +32,18 @@ static inline tutti_tensor scaled_parts(tutti_graph *g, tutti_tensor x, int32_t 
     return tutti_concat(g, 3, part, axis);
 }
 
+/* x[0], the four weights, and with has_state h0 and c0; all h, or with `last` the last h and c in one
+ * row. */
+static inline tutti_tensor recurrent(tutti_graph *g, const tutti_tensor *x, bool is_lstm,
+                                     bool has_state, bool last) {
+    const tutti_recurrent_weights w = {x[1], x[2], x[3], x[4]};
+    const tutti_tensor h0 = {has_state ? x[5].id : 0}, c0 = {has_state ? x[6].id : 0};
+    tutti_tensor state[2];
+    const tutti_tensor y = is_lstm ? tutti_lstm(g, x[0], &w, h0, c0, &state[0], &state[1])
+                                   : tutti_gru(g, x[0], &w, h0, &state[0]);
+    return last ? tutti_concat(g, is_lstm ? 2 : 1, state, 1) : y;
+}
+
 static inline tutti_tensor top_k_index(tutti_graph *g, tutti_tensor x, int64_t k) {
     tutti_tensor index;
     (void)tutti_top_k(g, x, k, &index);
@@ -63,6 +75,8 @@ typedef struct golden_case {
 #define BOTH                3U
 #define ALL                 7U
 #define FOUR                15U
+#define STATE               0x20U
+#define STATES              0x60U
 #define ONLY                0x80000000U
 #define FAMILY(name)        {.family = #name},
 #define CASE(id, bits, ...) {NULL, #id, build_##id, bits},
@@ -73,7 +87,7 @@ static const golden_case cases[] = {
 #undef FAMILY
 
 #define CASES       (sizeof cases / sizeof *cases)
-#define CASE_INPUTS 5 /* at most, of a case */
+#define CASE_INPUTS 7 /* at most, of a case */
 
 static inline tutti_tensor make_input(tutti_graph *g, const char *name, const golden *value,
                                       bool batched) {

@@ -56,10 +56,37 @@ def rotate(x, base=10000.0):
 
 def rotary():
     case("rotary", rotate, uniform(BATCH, 7, 2, 6))
-    case("rotary_far", lambda x: rotate(x, 500000.0), uniform(BATCH, 300, 1, 4))
+    case("rotary_far", lambda x: rotate(x, 500000.0), uniform(BATCH, 120, 1, 4))
+
+
+def recurrent():
+    """PyTorch's own layers: x, weight_ih, weight_hh, bias_ih, bias_hh, and h0, c0."""
+    def run(kind, x, *rest):
+        weights, state = list(rest[:4]), [h[None] for h in rest[4:]] or [x.new_zeros(1, len(x), rest[1].shape[1])] * 2
+        options = [True, 1, 0.0, True, False, True]
+        if kind == "lstm":
+            y, h, c = torch._VF.lstm(x, state, weights, *options)
+            return y, torch.cat([h[0], c[0]], 1)
+        y, h = torch._VF.gru(x, state[0], weights, *options)
+        return y, h[0]
+
+    def layer(name, kind, steps, features, hidden, output=0, state=False):
+        parts = 4 if kind == "lstm" else 3
+        shapes = [(parts * hidden, features), (parts * hidden, hidden), (parts * hidden,), (parts * hidden,)]
+        inputs = [uniform(BATCH, steps, features)] + [uniform(*s, lo=-0.5, hi=0.5) for s in shapes]
+        if state:
+            inputs += [uniform(BATCH, hidden, lo=-1, hi=1) for _ in range(2 if kind == "lstm" else 1)]
+        case(name, lambda *x: run(kind, *x)[output], *inputs)
+
+    for kind in ("lstm", "gru"):
+        layer(kind, kind, 5, 3, 4)
+        layer(f"{kind}_state", kind, 7, 5, 18, state=True)
+        layer(f"{kind}_last", kind, 4, 2, 6, output=1, state=True)
+        layer(f"{kind}_one_step", kind, 1, 3, 5)
 
 
 def make():
     embedding()
     attention()
     rotary()
+    recurrent()

@@ -86,7 +86,7 @@ static void check_family(size_t first, size_t end) {
     int32_t n_feeds = 0, n_fetches = 0;
     for (size_t c = first; c < end; c++) {
         static const char *const grad_names[CASE_INPUTS] = {"grad0", "grad1", "grad2", "grad3",
-                                                            "grad4"};
+                                                            "grad4", "grad5", "grad6"};
         const placed_case *p = &placed[c];
         for (int32_t i = -1; i < p->n_in; i++) {
             if (i >= 0)
