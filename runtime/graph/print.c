@@ -91,7 +91,7 @@ tutti_status tutti_program_print(const tutti_graph *graph, const tutti_program *
         else
             put_names(&out, graph, item->tensors, item->n_tensors);
         if (item->every > 1)
-            tutti_strbuf_printf(&out, " every %" PRId32 " steps", item->every);
+            tutti_strbuf_printf(&out, "; every %" PRId32 " steps", item->every);
         tutti_strbuf_puts(&out, "\n");
     }
     *out_text = tutti_strbuf_take(&out);

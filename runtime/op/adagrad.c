@@ -68,6 +68,10 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_adagrad = {
     .name = "adagrad",
     .summary = "Adagrad's update of a parameter and its sum of squares",
+    .shapes = "param, grad, sum of one shape -> the new param",
+    .options = "lr_factor; eps: above 0; weight_decay: at least 0",
+    .source = "Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and "
+              "stochastic optimization, 2011",
     .n_in_min = 3,
     .n_in_max = 3,
     .n_out = 1,

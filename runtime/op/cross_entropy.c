@@ -173,6 +173,11 @@ const tutti_op tutti_op_cross_entropy = {
     .name = "cross_entropy",
     .summary = "per row: cross-entropy with class weights, label smoothing and labels to ignore; "
                "and the row's weight",
+    .shapes = "logits (NxC), labels (N, i32), class weights (C, may be missing) -> losses (N), "
+              "weights (N)",
+    .options = "label_smoothing: 0 to 1, default 0; ignore, ignore_index: rows with that label "
+               "count nothing; class_weights",
+    .source = "Szegedy et al.: Rethinking the Inception architecture, 2016; the mean as in PyTorch",
     .n_in_min = 2,
     .n_in_max = 3,
     .n_out = 2,

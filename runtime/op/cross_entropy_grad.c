@@ -105,6 +105,9 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_cross_entropy_grad = {
     .name = "cross_entropy_grad",
     .summary = "gradient of cross_entropy by the logits",
+    .shapes =
+        "logits (NxC), labels (N, i32), dloss (N), class weights (C, may be missing) -> (NxC)",
+    .options = "as cross_entropy",
     .n_in_min = 3,
     .n_in_max = 4,
     .n_out = 1,

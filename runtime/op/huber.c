@@ -98,6 +98,10 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_huber = {
     .name = "huber",
     .summary = "Huber loss of each element against its target",
+    .shapes = "x, target of one shape -> that shape",
+    .options = "delta: above 0",
+    .source = "Huber: Robust estimation of a location parameter, 1964; Girshick: Fast R-CNN, 2015 "
+              "(smooth L1)",
     .n_in_min = 2,
     .n_in_max = 2,
     .n_out = 1,

@@ -121,6 +121,10 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_lamb = {
     .name = "lamb",
     .summary = "LAMB's update of a parameter and its two moments",
+    .shapes = "param, grad, m, v of one shape -> the new param",
+    .options = "lr_factor; beta1, beta2: 0 to less than 1; eps: above 0; weight_decay: at least 0",
+    .source =
+        "You et al.: Large batch optimization for deep learning: training BERT in 76 minutes, 2020",
     .n_in_min = 4,
     .n_in_max = 4,
     .n_out = 1,

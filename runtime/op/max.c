@@ -30,7 +30,11 @@ static const tutti_op_example examples[] = {
     CASE("vector", 0, first, 1, 37),
     CASE("matrix", 0, both, 2, 13, 17),
     CASE("rows", 0, second, 2, 33, 19),
-    CASE("long rows", 0, second_keep, 2, 3, 701),
+    /* Among so many, the two largest are often too close for differences. */
+    {.label = "long rows",
+     .n_in = 1,
+     .in = {{.rank = 2, .dim = {3, 701}, .no_grad = true}},
+     .attr = &second_keep},
     CASE("columns", 0, first, 2, 19, 33),
     CASE("middle", 0, second_keep, 3, 5, 7, 11),
     CASE("outer and inner", 0, outer_inner, 3, 5, 7, 11),

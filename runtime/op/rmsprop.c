@@ -116,6 +116,12 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_rmsprop = {
     .name = "rmsprop",
     .summary = "RMSprop's update of a parameter, its mean square, mean and momentum",
+    .shapes =
+        "param, grad, square, mean and momentum (may be missing) of one shape -> the new param",
+    .options = "lr_factor; alpha, momentum: 0 to less than 1; centered; eps: above 0; "
+               "weight_decay: at least 0",
+    .source = "Hinton: Neural networks for machine learning, lecture 6, 2012; Graves: Generating "
+              "sequences with recurrent neural networks, 2013",
     .n_in_min = 3,
     .n_in_max = 5,
     .n_out = 1,

@@ -110,6 +110,10 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_sgd = {
     .name = "sgd",
     .summary = "a step of gradient descent with momentum and weight decay",
+    .shapes = "param, grad, momentum (may be missing) of one shape -> the new param",
+    .options = "lr_factor; momentum: 0 to less than 1; nesterov; weight_decay: at least 0",
+    .source =
+        "Sutskever et al.: On the importance of initialization and momentum in deep learning, 2013",
     .n_in_min = 2,
     .n_in_max = 3,
     .n_out = 1,

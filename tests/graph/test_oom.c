@@ -25,7 +25,9 @@ static tutti_status define(tutti_graph *g) {
     const tutti_tensor logits = tutti_nn_linear(g, y, 3, "b", NULL);
     (void)tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, t));
     (void)tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, t));
-    (void)tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM, .clip_norm = 1});
+    (void)tutti_graph_optimize(
+        g, &(tutti_optimizer){
+               .kind = TUTTI_ADAM, .clip_norm = 1, .accumulate = 2, .average_decay = 0.5F});
     return tutti_graph_freeze(g);
 }
 

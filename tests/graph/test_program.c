@@ -366,6 +366,60 @@ static void test_buckets(void **state) {
     tutti_graph_free(g);
 }
 
+/* With accumulated gradients, updates and the sending of parameters come every K-th step; the
+ * gradients' sums and a running statistic, and its sending, every step. */
+static void test_accumulation(void **state) {
+    (void)state;
+    tutti_graph *g = fresh();
+    const tutti_tensor x = batch_input(g, "x", 3);
+    const tutti_tensor w = tutti_graph_param(g, "w", 1, (int64_t[]){3}, zeros);
+    const tutti_tensor s = tutti_graph_state(g, "s", 1, (int64_t[]){3}, zeros);
+    const tutti_tensor b = tutti_graph_param(g, "b", 1, (int64_t[]){3}, zeros);
+    const tutti_tensor y = tutti_add(g, tutti_mul(g, tutti_sub(g, x, s), w), b);
+    set_loss(g, mean_square(g, y));
+    const tutti_tensor mean = tutti_mean(g, x, 1, (int32_t[]){0}, false);
+    assert_int_equal(
+        tutti_running_average(g, s, mean, &(tutti_running_average_attr){.momentum = 0.5}),
+        TUTTI_OK);
+    assert_int_equal(
+        tutti_graph_optimize(
+            g, &(tutti_optimizer){.clip_norm = 1, .accumulate = 3, .average_decay = 0.5F}),
+        TUTTI_OK);
+    freeze(g);
+    assert_int_not_equal(tutti_graph_average(g, w).id, 0);
+    assert_int_equal(tutti_graph_average(g, s).id, 0);
+    tutti_arena arena = {0};
+    const tutti_program p = program_of(g, TUTTI_TRAIN, &arena);
+    int32_t always = 0, rarely = 0;
+    for (int32_t k = 0; k < p.n_items; k++) {
+        const tutti_item *item = &p.items[k];
+        const bool sends = item->kind == TUTTI_ITEM_BROADCAST;
+        const bool updates =
+            item->kind == TUTTI_ITEM_NODE && (item->node.op->flags & TUTTI_OP_UPDATE) != 0;
+        const bool sums = updates && (item->node.op == &tutti_op_accumulate ||
+                                      item->node.op == &tutti_op_running_average);
+        for (int32_t i = 0; sends && i < item->n_tensors; i++)
+            assert_int_equal(item->tensors[i].id == s.id, item->every <= 1);
+        if (!item->commit || sums)
+            assert_true(item->every <= 1);
+        else if (updates)
+            assert_int_equal(item->every, 3);
+        always += sends && item->every <= 1 ? item->n_tensors : 0;
+        rarely += sends && item->every == 3 ? item->n_tensors : 0;
+        assert_true(tutti_item_is_due(item, 2) && tutti_item_is_due(item, 5));
+        assert_int_equal(tutti_item_is_due(item, 0), item->every <= 1);
+        assert_int_equal(tutti_item_is_due(item, 3), item->every <= 1);
+    }
+    assert_int_equal(always, 1);
+    assert_int_equal(rarely, 2);
+    char *text;
+    assert_int_equal(tutti_program_print(g, &p, &text), TUTTI_OK);
+    assert_non_null(strstr(text, "w, b; every 3 steps"));
+    free(text);
+    tutti_arena_free(&arena);
+    tutti_graph_free(g);
+}
+
 /* The source of the n-th generated kernel. */
 static char *source_of(const tutti_program *p, int32_t nth, tutti_arena *arena) {
     for (int32_t k = 0; k < p->n_items; k++) {
@@ -499,7 +553,7 @@ int main(void) {
         cmocka_unit_test(test_predict),     cmocka_unit_test(test_updates),
         cmocka_unit_test(test_bad_updates), cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_fusion),      cmocka_unit_test(test_print),
-        cmocka_unit_test(test_by_mode),
+        cmocka_unit_test(test_by_mode),     cmocka_unit_test(test_accumulation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,9 @@ static void finish(random_graph *r, uint64_t seed) {
                                  .lr = 0.05F,
                                  .momentum = rg_below(r, 2) == 0 ? 0.9F : 0,
                                  .weight_decay = 0.01F,
-                                 .clip_norm = rg_below(r, 2) == 0 ? 0.5F : 0};
+                                 .clip_norm = rg_below(r, 2) == 0 ? 0.5F : 0,
+                                 .accumulate = (int32_t)rg_below(r, 3),
+                                 .average_decay = rg_below(r, 2) == 0 ? 0.5F : 0};
     const tutti_status status = tutti_graph_optimize(g, &sgd);
     if (status != TUTTI_OK)
         fail_msg("seed %llu: %s", (unsigned long long)seed, tutti_error_message());

@@ -231,14 +231,17 @@ static void check_device(const tutti_plan *plan, const tutti_plan_device *device
 
 /* False when the random graph is not one (nothing to train, say). */
 static bool make_graph(random_graph *r, uint64_t seed) {
-    static const tutti_optimizer_kind kinds[] = {TUTTI_SGD, TUTTI_ADAM, TUTTI_ADAMW};
+    static const tutti_optimizer_kind kinds[] = {TUTTI_SGD,     TUTTI_ADAM,    TUTTI_ADAMW,
+                                                 TUTTI_RMSPROP, TUTTI_ADAGRAD, TUTTI_LAMB};
     rg_make(r, seed, false, 6 + (int32_t)(seed % 20));
     tutti_graph *g = r->graph;
     (void)tutti_graph_set_output(g, "some", rg_pick(r));
     (void)tutti_graph_set_output(g, "other", rg_pick(r));
-    (void)tutti_graph_optimize(g, &(tutti_optimizer){.kind = kinds[seed % 3],
+    (void)tutti_graph_optimize(g, &(tutti_optimizer){.kind = kinds[seed / 2 % 6],
                                                      .momentum = seed % 2 ? 0.9F : 0,
-                                                     .clip_norm = seed % 4 ? 0 : 1.0F});
+                                                     .clip_norm = seed % 4 ? 0 : 1.0F,
+                                                     .accumulate = seed % 5 ? 0 : 3,
+                                                     .average_decay = seed % 7 ? 0 : 0.5F});
     return tutti_graph_freeze(g) == TUTTI_OK;
 }
 
