@@ -43,6 +43,5 @@ cmake --build build-check -j "$jobs" | grep -E 'warning|error|\*\*\*' || true
 cmake --build build-check >/dev/null
 echo "build: good"
 
-describe_machine
 echo "== Tests"
 ctest --test-dir build-check --output-on-failure -j "$jobs" "$@"

@@ -17,12 +17,12 @@ if [ "${TUTTI_SKIP_PACKAGES:-0}" != 1 ]; then
 fi
 
 echo "== Building into build/"
-mkdir -p build
+mkdir -p build || exit 1
 log=build/build.log
+: >$log || { echo "This directory must be writable: the build goes into build/" >&2; exit 1; }
 cmake -S . -B build -DTUTTI_TESTS="${TUTTI_TESTS:-OFF}" >$log 2>&1 || { cat $log >&2; exit 1; }
 cmake --build build -j "$(nproc)" >>$log 2>&1 || { tail -n 40 $log >&2; exit 1; }
 
-describe_machine
 echo "== OpenCL devices"
 build/bin/tutti-probe
 

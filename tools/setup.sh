@@ -1,4 +1,4 @@
-# What quickstart.sh and check.sh share: package names, their installation, the machine as PoCL sees it (sourced).
+# What quickstart.sh and check.sh share: package names and their installation (sourced).
 TUTTI_DEBIAN_BUILD="build-essential cmake pkg-config ocl-icd-opencl-dev opencl-headers libclblast-dev libcjson-dev zlib1g-dev libsodium-dev"
 TUTTI_DEBIAN_RUN="pocl-opencl-icd clinfo"
 TUTTI_DEBIAN_TEST="clang clang-format-14 libclang-rt-14-dev libcmocka-dev oclgrind man-db python3 python3-numpy python3-jsonschema python3-sklearn"
@@ -33,14 +33,4 @@ install_packages() {
     echo "Installing packages: ${missing[*]}"
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-
-# In a chroot without /sys PoCL's topology library finds neither cores nor memory, and PoCL aborts. Then it is told.
-describe_machine() {
-    [ -e /sys/devices/system/cpu ] && return 0
-    [ -n "${HWLOC_SYNTHETIC:-}${HWLOC_XMLFILE:-}" ] && return 0
-    local kib
-    kib=$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo 2>/dev/null || true)
-    export HWLOC_SYNTHETIC="node:1(memory=$((${kib:-4194304} * 1024))) core:$(nproc) pu:1"
-    echo "Note: /sys is not mounted; PoCL is told of $(nproc) cores and $((${kib:-4194304} / 1048576)) GiB through HWLOC_SYNTHETIC."
 }

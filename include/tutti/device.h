@@ -67,9 +67,10 @@ typedef struct tutti_discover_options {
  * driver that crashes or hangs while loading costs that driver only, and keeps such drivers from
  * loading when devices of the inventory are opened. Where the process has loaded its drivers
  * before, it shows those. No platform at all is not an error: the inventory is empty. options may
- * be NULL. The caller owns the inventory: tutti_inventory_free. When a driver is bad, the first
- * tutti_runtime_open changes OCL_ICD_VENDORS for a moment: call it before other threads read the
- * environment. */
+ * be NULL. The caller owns the inventory: tutti_inventory_free. Before the
+ * drivers are loaded, POCL_AFFINITY, and where it is needed POCL_CACHE_DIR and HWLOC_SYNTHETIC, are
+ * set unless they are (docs/environment.md); when a driver is bad, the first tutti_runtime_open
+ * changes OCL_ICD_VENDORS for a moment: call it before other threads read the environment. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_discover(const tutti_discover_options *options,
                                                      tutti_inventory **out);
 TUTTI_API void tutti_inventory_free(tutti_inventory *inventory);

@@ -19,8 +19,8 @@ typedef struct tutti_runtime tutti_runtime;
 
 /* Discovers, selects and opens devices: a context and a queue each. The profile must outlive the
  * runtime. The caller owns it: tutti_runtime_close. Errors: TUTTI_NO_DEVICE with what was searched
- * and why each device was skipped; TUTTI_OPENCL naming call, error and device. Sets POCL_AFFINITY=1
- * in the environment unless the user has set it (PoCL's workers otherwise share cores). */
+ * and why each device was skipped; TUTTI_OPENCL naming call, error and device. Sets
+ * variables for PoCL, as tutti_discover does. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_runtime_open(const tutti_profile *profile,
                                                          tutti_runtime **out);
 /* Takes NULL. Plans and runs on it must be freed before. */

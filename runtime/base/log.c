@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -15,10 +16,18 @@ static const char *const level_names[] = {"debug", "info", "warning", "error", "
 /* Read at each message, so that a program may change it; messages are rare. */
 static int threshold(void) {
     const char *wanted = getenv("TUTTI_LOG");
-    if (wanted != NULL)
-        for (int i = 0; i < 5; i++)
-            if (strcasecmp(wanted, level_names[i]) == 0)
-                return i;
+    static bool told;
+    if (wanted == NULL || wanted[0] == '\0')
+        return TUTTI_LOG_WARNING;
+    for (int i = 0; i < 5; i++)
+        if (strcasecmp(wanted, level_names[i]) == 0)
+            return i;
+    if (!told)
+        fprintf(stderr,
+                "tutti: warning: TUTTI_LOG is \"%s\", expected debug, info, warning, error or off: "
+                "warning is used\n",
+                wanted);
+    told = true;
     return TUTTI_LOG_WARNING;
 }
 

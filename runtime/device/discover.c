@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "device/child.h"
+#include "device/environment.h"
 #include "device/inventory.h"
 #include "device/quirks.h"
 
@@ -286,6 +287,7 @@ static tutti_status discover(discovery *d) {
             return TUTTI_OUT_OF_MEMORY;
         TUTTI_TRY(walk_this_process(d, &own, icd_of));
     } else {
+        tutti_environment_prepare();
         TUTTI_TRY(walk_in_children(d));
     }
     n_platforms = (size_t)own.n_platforms + (size_t)inv->n_icds;
@@ -327,6 +329,8 @@ tutti_status tutti_discover(const tutti_discover_options *options, tutti_invento
         tutti_inventory_free(&inventory->view);
         return status;
     }
+    tutti_log_write(TUTTI_LOG_DEBUG, "discovery: %d platforms, %d devices",
+                    inventory->view.n_platforms, inventory->view.n_devices);
     *out = &inventory->view;
     return TUTTI_OK;
 }

@@ -27,8 +27,8 @@ TUTTI_MUST_USE tutti_status tutti_inventory_name(tutti_inventory_full *inventory
 /* Whether the ICD loader has loaded drivers into this process already, through us or the program:
  * it does so once, and what it took then is what this process has. */
 bool tutti_loader_started(const tutti_icd *icds, int32_t count);
-/* Makes the ICD loader load the drivers, without those that the inventory found bad, and sets
- * POCL_AFFINITY=1 unless it is set. The first call counts. */
+/* Makes the ICD loader load the drivers, without those that the inventory found bad. The first call
+ * counts. */
 TUTTI_MUST_USE tutti_status tutti_loader_start(const tutti_inventory_full *inventory);
 /* Finds a device of the inventory in this process. */
 TUTTI_MUST_USE tutti_status tutti_loader_find(const tutti_inventory_full *inventory, int32_t device,

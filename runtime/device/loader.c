@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "device/describe.h"
+#include "device/environment.h"
 #include "device/inventory.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -72,8 +73,7 @@ tutti_status tutti_loader_start(const tutti_inventory_full *inventory) {
     pthread_mutex_lock(&lock);
     tutti_status status = TUTTI_OK;
     if (!started) {
-        /* Without it PoCL's workers often share one core. PoCL reads it when it is loaded. */
-        (void)setenv("POCL_AFFINITY", "1", 0);
+        tutti_environment_prepare(); /* drivers read it when they are loaded */
         if (bad && !outside)
             status = load_good(inventory);
         started = status == TUTTI_OK;

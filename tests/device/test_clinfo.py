@@ -9,6 +9,8 @@ import sys
 import tempfile
 
 PROBE = os.path.join(sys.argv[1], "bin", "tutti-probe")
+if not os.path.exists("/sys/devices/system/cpu"):  # as the library does for itself; clinfo does not
+    os.environ.setdefault("HWLOC_SYNTHETIC", "node:1(memory=4294967296) core:%d pu:1" % os.cpu_count())
 OCLGRIND = "/usr/lib/oclgrind/liboclgrind-rt-icd.so"
 
 

@@ -62,6 +62,10 @@ if [ -e /dev/full ]; then
     lines 1
 fi
 
+TUTTI_LOG=verbose expect 0 --select cpu
+complains 'TUTTI_LOG is "verbose", expected debug, info'
+lines 1
+
 # The machine's own devices.
 expect 0
 silent
