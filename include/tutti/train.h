@@ -83,8 +83,9 @@ typedef struct tutti_fit_options {
     bool validate_average;           /* validate the averages of the parameters (average_decay) */
     tutti_lr_schedule schedule;
     /* > 0: stop after that many epochs without a better validation loss (training loss when there
-     * is no validation set). However the epochs end, parameters, their averages and running statistics
-     * return to their best. */
+     * is no validation set). However the epochs end (also with an error, unless the device is lost),
+     * parameters, their averages and running statistics return to their best, when an epoch has been
+     * judged; what the optimizer remembers does not. */
     int32_t patience;
     double min_delta; /* improvement that counts */
     const tutti_callback *callbacks;
@@ -109,7 +110,8 @@ TUTTI_API void tutti_trainer_close(tutti_trainer *trainer);
  * A second fit goes on where the first ended, with other orders. Features and targets of the data
  * set must have as many elements per sample as the inputs (their arrangement may differ: 8x8 feeds
  * 64). out may be NULL; it holds the metrics of the last epoch's training. Errors: TUTTI_SHAPE when
- * the data set does not fit; TUTTI_STATE without an optimizer; TUTTI_BAD_INPUT when a loss is not
+ * the data set does not fit; TUTTI_INVALID_ARGUMENT without one, or for options out of range;
+ * TUTTI_STATE without an optimizer or from a callback of another fit; TUTTI_BAD_INPUT when a loss is not
  * finite, naming epoch and step; TUTTI_STOPPED after a callback's stop (out is set then too). */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_fit(tutti_trainer *trainer,
                                                         const tutti_dataset *dataset,
@@ -119,7 +121,7 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_fit(tutti_trainer *trainer,
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_evaluate(tutti_trainer *trainer,
                                                              const tutti_dataset *dataset,
                                                              tutti_metrics *out);
-/* x: n rows of features, of the input's dtype; out: n rows of the prediction output (a row holds
+/* x: n >= 0 rows of features, of the input's dtype; out: n rows of the prediction output (a row holds
  * what belongs to a sample: T x V for logits (N T x V)). */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_predict(tutti_trainer *trainer, const void *x,
                                                             int64_t n, float *out);

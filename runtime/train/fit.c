@@ -152,7 +152,7 @@ static tutti_status finish(fit *f, tutti_status status) {
     char message[TUTTI_MESSAGE_MAX];
     strcpy(message, tutti_error_message());
     tutti_status after = TUTTI_OK;
-    if ((status == TUTTI_OK || status == TUTTI_STOPPED) && isfinite(f->best_loss)) {
+    if (status != TUTTI_DEVICE_LOST && isfinite(f->best_loss)) {
         after = tutti_trainer_use_average(f->trainer, false); /* if a callback left them there */
         if (after == TUTTI_OK)
             after = tutti_weights_restore(f->best, f->trainer);
@@ -170,6 +170,38 @@ static tutti_status finish(fit *f, tutti_status status) {
     return after != TUTTI_OK ? after : told;
 }
 
+static tutti_status check_options(const tutti_fit_options *o) {
+    const tutti_lr_schedule *s = &o->schedule;
+    if (o->epochs < 0 || o->patience < 0 || s->warmup_steps < 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "fit: %d epochs, patience %d, %lld warm-up steps: none may be negative",
+                          o->epochs, o->patience, (long long)s->warmup_steps);
+    if (o->samples_per_epoch < 0)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "fit: %lld samples per epoch",
+                          (long long)o->samples_per_epoch);
+    if ((int)s->kind < TUTTI_LR_CONSTANT || s->kind > TUTTI_LR_ONE_CYCLE)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "fit: no learning-rate schedule has the kind %d",
+                          (int)s->kind);
+    if (!isfinite(s->gamma) || !isfinite(s->final_factor) || !isfinite(s->first_factor) ||
+        !isfinite(s->rise) || s->every_epochs < 0)
+        return tutti_fail(
+            TUTTI_INVALID_ARGUMENT,
+            "fit: learning-rate schedule: gamma %g, final factor %g, first factor %g, "
+            "rise %g, every %d epochs: expected finite numbers, none negative in "
+            "epochs",
+            (double)s->gamma, (double)s->final_factor, (double)s->first_factor, (double)s->rise,
+            s->every_epochs);
+    if (!isfinite(o->min_delta))
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "fit: min_delta is %g", o->min_delta);
+    if (o->n_callbacks < 0 || (o->n_callbacks > 0 && o->callbacks == NULL))
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "fit: %d callbacks%s", o->n_callbacks,
+                          o->callbacks == NULL ? ", but no array of them" : "");
+    for (int32_t i = 0; i < o->n_callbacks; i++)
+        if (o->callbacks[i] == NULL)
+            return tutti_fail(TUTTI_INVALID_ARGUMENT, "fit: callback %d is NULL", i);
+    return TUTTI_OK;
+}
+
 tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
                                const tutti_fit_options *options, tutti_metrics *out) {
     static const tutti_fit_options defaults;
@@ -180,19 +212,15 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
              .base_lr = NAN,
              .best_loss = (double)INFINITY,
              .epoch = {.loss = nan, .accuracy = nan, .samples_per_s = nan}};
+    if (trainer->fitting)
+        return tutti_fail(TUTTI_STATE, "fit: called from a callback of a fit of the same trainer");
     if (!tutti_graph_has_optimizer(trainer->graph))
         return tutti_fail(TUTTI_STATE, "fit: the graph has no optimizer");
     TUTTI_TRY(tutti_trainer_check(trainer, set, "fit"));
     if (f.options->validation != NULL)
         TUTTI_TRY(tutti_trainer_check(trainer, f.options->validation, "fit: validation"));
-    if (f.options->epochs < 0 || f.options->patience < 0 || f.options->schedule.warmup_steps < 0)
-        return tutti_fail(TUTTI_INVALID_ARGUMENT,
-                          "fit: %d epochs, patience %d, %lld warm-up steps: none may be negative",
-                          f.options->epochs, f.options->patience,
-                          (long long)f.options->schedule.warmup_steps);
+    TUTTI_TRY(check_options(f.options));
     const int64_t limit = f.options->samples_per_epoch;
-    if (limit < 0)
-        return tutti_fail(TUTTI_INVALID_ARGUMENT, "fit: %lld samples per epoch", (long long)limit);
     TUTTI_TRY(tutti_augment_check(&f.options->augment, set));
     const bool scheduled =
         f.options->schedule.kind != TUTTI_LR_CONSTANT || f.options->schedule.warmup_steps > 0;
@@ -222,8 +250,11 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
         status = tutti_weights_make(trainer->graph, &f.best);
     if (f.options->patience > 0 && status == TUTTI_OK)
         status = tutti_averages_make(trainer->graph, &f.best_averages);
-    if (status == TUTTI_OK)
+    if (status == TUTTI_OK) {
+        trainer->fitting = true;
         status = finish(&f, run_epochs(&f));
+        trainer->fitting = false;
+    }
     if (out != NULL)
         *out = f.epoch;
     tutti_weights_free(f.best);

@@ -64,6 +64,9 @@ tutti_status tutti_trainer_open(tutti_graph *graph, tutti_runtime *runtime,
                                 const tutti_trainer_options *options, tutti_trainer **out) {
     static const tutti_trainer_options defaults;
     *out = NULL;
+    if (graph == NULL || runtime == NULL)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "trainer: no %s is given",
+                          graph == NULL ? "graph" : "runtime");
     tutti_trainer *trainer = calloc(1, sizeof *trainer);
     if (trainer == NULL)
         return tutti_fail_memory(sizeof *trainer, "a trainer");
@@ -113,6 +116,11 @@ static tutti_status check_side(const tutti_trainer *trainer, tutti_tensor input,
 
 tutti_status tutti_trainer_check(const tutti_trainer *trainer, const tutti_dataset *set,
                                  const char *what) {
+    if (set == NULL || set->n < 1 || set->x == NULL || set->y == NULL)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "%s: %s", what,
+                          set == NULL  ? "no data set is given"
+                          : set->n < 1 ? "the data set has no samples"
+                                       : "the data set lacks features or targets");
     TUTTI_TRY(check_side(trainer, trainer->x, set->x_dtype, &set->x_shape, what, "features"));
     return check_side(trainer, trainer->y, set->y_dtype, &set->y_shape, what, "targets");
 }
@@ -136,6 +144,8 @@ tutti_status tutti_trainer_step(tutti_trainer *trainer, tutti_mode mode, int64_t
 tutti_status tutti_trainer_evaluate(tutti_trainer *trainer, const tutti_dataset *set,
                                     tutti_metrics *out) {
     TUTTI_TRY(tutti_trainer_check(trainer, set, "evaluate"));
+    if (out == NULL)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "evaluate: no place for the metrics is given");
     const double begin = tutti_clock_s();
     tutti_batcher *batches;
     TUTTI_TRY(tutti_batcher_make(set, trainer->batch, &batches));
@@ -161,6 +171,9 @@ tutti_status tutti_trainer_evaluate(tutti_trainer *trainer, const tutti_dataset 
 }
 
 tutti_status tutti_trainer_predict(tutti_trainer *trainer, const void *x, int64_t n, float *out) {
+    if (n < 0 || (n > 0 && (x == NULL || out == NULL)))
+        return tutti_fail(TUTTI_INVALID_ARGUMENT, "predict: %lld samples%s", (long long)n,
+                          n < 0 ? "" : ", but no features or no place for the result");
     if (trainer->prediction.id == 0)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "predict: the graph has no output \"%s\"",
                           trainer->prediction_name);

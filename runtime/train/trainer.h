@@ -16,6 +16,7 @@ struct tutti_trainer {
     char *prediction_name;
     int64_t batch;
     uint64_t seed;
+    bool fitting;              /* fit is running: a callback may not begin another */
     uint64_t epochs_done;      /* over all fits: gives each epoch an order of its own */
     struct tutti_weights *raw; /* the parameters themselves while their averages are in use */
 };

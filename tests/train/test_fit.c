@@ -429,6 +429,109 @@ static void not_finite(void **state) {
     free_bench(&b);
 }
 
+/* Spoils the training set when an epoch is over. */
+typedef struct spoiler {
+    tutti_dataset *set;
+    int32_t after_epoch;
+} spoiler;
+
+static tutti_status spoil(void *user, tutti_event event, const tutti_progress *progress,
+                          tutti_trainer *trainer) {
+    (void)trainer;
+    const spoiler *s = user;
+    if (event == TUTTI_EVENT_EPOCH && progress->epoch == s->after_epoch)
+        for (int64_t i = 0; i < s->set->n; i++)
+            s->set->x[i * FEATURES] = INFINITY;
+    return TUTTI_OK;
+}
+
+static void weights_return_after_an_error(void **state) {
+    (void)state;
+    bench b = make_bench();
+    witness w = {0};
+    spoiler s = {b.train, 3};
+    const tutti_callback functions[] = {watch, spoil};
+    void *const users[] = {&w, &s};
+    const tutti_fit_options options = {.epochs = 10,
+                                       .validation = b.validation,
+                                       .patience = 10,
+                                       .callbacks = functions,
+                                       .callback_users = users,
+                                       .n_callbacks = 2};
+    assert_int_equal(tutti_trainer_fit(b.trainer, b.train, &options, NULL), TUTTI_BAD_INPUT);
+    assert_message("in epoch 4, step 1");
+    int best = 1;
+    for (int e = 2; e <= 3; e++)
+        if (w.val_loss[e] < w.val_loss[best])
+            best = e;
+    char digest[65];
+    ok(tutti_trainer_digest(b.trainer, digest));
+    assert_string_equal(digest, w.digest[best]);
+    tutti_metrics metrics;
+    ok(tutti_trainer_evaluate(b.trainer, b.validation, &metrics));
+    assert_true(fabs(metrics.loss - w.val_loss[best]) < 1e-7);
+    free_bench(&b);
+}
+
+static tutti_status fit_again(void *user, tutti_event event, const tutti_progress *progress,
+                              tutti_trainer *trainer) {
+    (void)progress;
+    const tutti_status inner = tutti_trainer_fit(trainer, user, NULL, NULL);
+    if (inner == TUTTI_STATE && strstr(tutti_error_message(), "from a callback") != NULL)
+        return event == TUTTI_EVENT_STEP ? TUTTI_STOPPED : TUTTI_OK;
+    return TUTTI_INTERNAL;
+}
+
+static void a_callback_may_not_fit(void **state) {
+    (void)state;
+    bench b = make_bench();
+    const tutti_callback function = fit_again;
+    void *const user = b.train;
+    const tutti_fit_options options = {
+        .callbacks = &function, .callback_users = &user, .n_callbacks = 1};
+    assert_int_equal(tutti_trainer_fit(b.trainer, b.train, &options, NULL), TUTTI_STOPPED);
+    ok(tutti_trainer_fit(b.trainer, b.train, NULL, NULL));
+    free_bench(&b);
+}
+
+static void refuses(const bench *b, tutti_fit_options options, const char *message) {
+    assert_int_equal(tutti_trainer_fit(b->trainer, b->train, &options, NULL),
+                     TUTTI_INVALID_ARGUMENT);
+    assert_message(message);
+}
+
+static void what_is_missing_is_refused(void **state) {
+    (void)state;
+    bench b = make_bench();
+    tutti_metrics metrics;
+    float out[CLASSES];
+    const tutti_callback none = NULL;
+    tutti_trainer *trainer;
+    assert_int_equal(tutti_trainer_fit(b.trainer, NULL, NULL, NULL), TUTTI_INVALID_ARGUMENT);
+    assert_message("fit: no data set");
+    assert_int_equal(tutti_trainer_evaluate(b.trainer, NULL, &metrics), TUTTI_INVALID_ARGUMENT);
+    assert_message("evaluate: no data set");
+    assert_int_equal(tutti_trainer_evaluate(b.trainer, b.train, NULL), TUTTI_INVALID_ARGUMENT);
+    assert_int_equal(tutti_trainer_predict(b.trainer, NULL, 1, out), TUTTI_INVALID_ARGUMENT);
+    assert_int_equal(tutti_trainer_predict(b.trainer, b.train->x, 1, NULL), TUTTI_INVALID_ARGUMENT);
+    assert_int_equal(tutti_trainer_predict(b.trainer, b.train->x, -1, out), TUTTI_INVALID_ARGUMENT);
+    ok(tutti_trainer_predict(b.trainer, NULL, 0, NULL));
+    assert_int_equal(tutti_trainer_open(NULL, runtime, NULL, &trainer), TUTTI_INVALID_ARGUMENT);
+    assert_int_equal(tutti_trainer_open(b.graph, NULL, NULL, &trainer), TUTTI_INVALID_ARGUMENT);
+    const int64_t n = b.train->n;
+    b.train->n = 0;
+    refuses(&b, (tutti_fit_options){0}, "has no samples");
+    b.train->n = n;
+    refuses(&b, (tutti_fit_options){.schedule = {.kind = (tutti_lr_kind)9}}, "the kind 9");
+    refuses(&b, (tutti_fit_options){.schedule = {.kind = TUTTI_LR_STEP, .gamma = NAN}},
+            "gamma nan");
+    refuses(&b, (tutti_fit_options){.patience = 1, .min_delta = (double)NAN}, "min_delta");
+    refuses(&b, (tutti_fit_options){.n_callbacks = 1}, "no array");
+    refuses(&b, (tutti_fit_options){.n_callbacks = -1}, "-1 callbacks");
+    refuses(&b, (tutti_fit_options){.n_callbacks = 1, .callbacks = &none}, "callback 0 is NULL");
+    free_bench(&b);
+}
+
 static void misuse(void **state) {
     (void)state;
     bench b = make_bench();
@@ -508,6 +611,9 @@ int main(void) {
         cmocka_unit_test(early_stop_with_states),
         cmocka_unit_test(equal_runs_are_equal),
         cmocka_unit_test(not_finite),
+        cmocka_unit_test(weights_return_after_an_error),
+        cmocka_unit_test(a_callback_may_not_fit),
+        cmocka_unit_test(what_is_missing_is_refused),
         cmocka_unit_test(misuse),
     };
     return cmocka_run_group_tests(tests, open_runtime, close_runtime);
