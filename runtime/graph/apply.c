@@ -128,11 +128,14 @@ static tutti_status append(tutti_graph *graph, const tutti_op *op, const tutti_t
         .op = op, .attr = attr_copy, .n_in = n_in, .n_out = op->n_out, .in = ids, .in_type = types};
     tutti_infer inferred[OUTPUTS_MAX] = {0};
     TUTTI_TRY(op->infer(&info, inferred));
-    for (int32_t i = 0; i < op->n_out; i++)
+    int32_t n_out = 0;
+    while (n_out < op->n_out && !inferred[n_out].absent)
+        n_out++;
+    for (int32_t i = 0; i < n_out; i++)
         TUTTI_TRY(check_inferred(&info, i, &inferred[i]));
 
     const int32_t index = graph->n_nodes;
-    for (int32_t i = 0; i < op->n_out; i++) {
+    for (int32_t i = 0; i < n_out; i++) {
         const char *name =
             i == 0
                 ? tutti_arena_printf(&graph->arena, "%s.%" PRId32, op->name, index)
@@ -152,13 +155,9 @@ static tutti_status append(tutti_graph *graph, const tutti_op *op, const tutti_t
     tutti_node *node = tutti_graph_add_node(graph);
     if (node == NULL)
         return graph->status;
-    *node = (tutti_node){.op = op,
-                         .attr = attr_copy,
-                         .n_in = n_in,
-                         .n_out = op->n_out,
-                         .in = ids,
-                         .out = ids + n_in};
-    for (int32_t i = 0; i < op->n_out; i++)
+    *node = (tutti_node){
+        .op = op, .attr = attr_copy, .n_in = n_in, .n_out = n_out, .in = ids, .out = ids + n_in};
+    for (int32_t i = 0; i < n_out; i++)
         out[i] = node->out[i];
     return TUTTI_OK;
 }

@@ -86,7 +86,7 @@ static void parts_make_the_axis(void **state) {
     has_shape(part[1], "Nx6x2");
     tutti_split(graph, x, -1, 3, NULL, part);
     for (int i = 0; i < 3; i++)
-        rejected(part[i], "split: x is Nx6x4: 3 parts of 3 in all do not make axis 2 of 4");
+        rejected(part[i], "split: x is Nx6x4: 3 equal parts do not make axis 2 of 4");
 }
 
 static void the_batch_is_not_split(void **state) {
@@ -99,7 +99,7 @@ static void the_batch_is_not_split(void **state) {
 static void parts_must_be_some(void **state) {
     (void)state;
     tutti_split(graph, x, 1, 0, NULL, NULL);
-    rejected((tutti_tensor){0}, "split: x is Nx6x4: 0 parts");
+    rejected((tutti_tensor){0}, "split: x is Nx6x4: 0 equal parts");
 }
 
 static void an_expanded_shape_fits(void **state) {
@@ -138,6 +138,54 @@ static void many_tensors_are_joined(void **state) {
             for (int k = 0; k < 1 + i % 3; k++, at++)
                 assert_true(((float *)memory[y.id])[at] ==
                             ((float *)memory[part[i].id])[row * (1 + i % 3) + k]);
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        free(memory[i]);
+}
+
+/* In a tree, as one node makes few. */
+static void many_parts_are_cut(void **state) {
+    (void)state;
+    enum { N = 75 };
+    int64_t sizes[N], sum = 0;
+    tutti_tensor part[N];
+    void *memory[200] = {NULL};
+    for (int i = 0; i < N; i++)
+        sum += sizes[i] = 1 + i % 4;
+    const tutti_tensor long_rows =
+        tutti_graph_input(graph, "long", TUTTI_F32, 2, (int64_t[]){2, sum});
+    float *values = memory[long_rows.id] = host_alloc((size_t)(2 * sum) * sizeof(float));
+    for (int i = 0; i < 2 * sum; i++)
+        values[i] = (float)i;
+    tutti_split(graph, long_rows, 1, N, sizes, part);
+    assert_int_equal(tutti_graph_status(graph), TUTTI_OK);
+    graph_ref(graph, &(tutti_run_values){.n = 1, .n_global = 1}, memory);
+    int64_t begin = 0;
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(tutti_graph_tensor_shape(graph, part[i]).dim[1], sizes[i]);
+        for (int64_t k = 0; k < 2 * sizes[i]; k++)
+            assert_true(((float *)memory[part[i].id])[k] ==
+                        values[k / sizes[i] * sum + begin + k % sizes[i]]);
+        begin += sizes[i];
+    }
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        free(memory[i]);
+}
+
+/* A part that nobody reads has a gradient of 0. */
+static void parts_without_gradient_count_as_zero(void **state) {
+    (void)state;
+    tutti_tensor part[3];
+    assert_int_equal(tutti_graph_want_grad(graph, x), TUTTI_OK);
+    tutti_split(graph, x, 1, 3, NULL, part);
+    (void)tutti_graph_set_loss(graph, tutti_sum(graph, part[1], 0, NULL, false));
+    assert_int_equal(tutti_graph_backward(graph), TUTTI_OK);
+    const tutti_tensor grad = tutti_graph_grad(graph, x);
+    assert_string_equal(op_of(grad), "concat");
+    void *memory[64] = {NULL};
+    memory[x.id] = host_alloc(24 * sizeof(float));
+    graph_ref(graph, &(tutti_run_values){.n = 1, .n_global = 1}, memory);
+    for (int i = 0; i < 24; i++)
+        assert_true(((float *)memory[grad.id])[i] == (i >= 8 && i < 16 ? 1.0F : 0.0F));
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
 }
@@ -299,6 +347,8 @@ int main(void) {
         TEST(an_expanded_shape_fits),
         TEST(an_expanded_shape_broadcasts),
         TEST(many_tensors_are_joined),
+        TEST(many_parts_are_cut),
+        TEST(parts_without_gradient_count_as_zero),
         TEST(products_fold_where_they_can),
         TEST(a_variance_is_of_the_whole_batch),
         TEST(one_element_has_no_unbiased_variance),

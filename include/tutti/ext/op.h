@@ -38,6 +38,8 @@ typedef struct tutti_infer {
     /* The output is a sum over the samples that the device holds: when the batch is split, the
      * results of the devices must be added. Only for outputs that are not batched. */
     bool batch_sum;
+    /* The node has neither this output nor later ones: the table's n_out is the most (split). */
+    bool absent;
 } tutti_infer;
 
 /* Values known only when a step runs. */
@@ -246,7 +248,7 @@ struct tutti_op {
      * (MxN)"; NULL for elementwise ops, whose inputs broadcast. options: attributes with their
      * ranges; NULL for none. source: paper or standard; NULL where the summary is the definition. */
     const char *shapes, *options, *source;
-    int32_t n_in_min, n_in_max, n_out;
+    int32_t n_in_min, n_in_max, n_out; /* n_out: see also `absent` of tutti_infer */
     uint32_t flags;
     uint32_t mutates; /* bit i: input i is changed in place (of the first 32) */
     size_t attr_size; /* plain data without pointers, copied into the node */
