@@ -98,9 +98,6 @@ tutti_node_info tutti_node_view(const tutti_graph *graph, const tutti_node *node
 static inline bool tutti_op_mutates(const tutti_op *op, int32_t input) {
     return input < 32 && (op->mutates >> input & 1) != 0;
 }
-/* A one-output node; used by the constructors of the op files. */
-tutti_tensor tutti_op_apply1(tutti_graph *graph, const tutti_op *op, const tutti_tensor *in,
-                             int32_t n_in, const void *attr, size_t attr_size);
 /* A number for a random stream of the graph (dropout's key). */
 uint32_t tutti_graph_random_stream(tutti_graph *graph);
 

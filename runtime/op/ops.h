@@ -15,8 +15,6 @@
 
 /* A tensor of that shape (batched or not) filled with value. */
 tutti_tensor tutti_constant(tutti_graph *graph, const tutti_shape *shape, float value);
-/* x * value / (samples of the whole batch, over all devices). Linear. */
-tutti_tensor tutti_scale_over_batch(tutti_graph *graph, tutti_tensor x, float value);
 /* 1 where x > 0, else 0; without gradient. */
 tutti_tensor tutti_heaviside(tutti_graph *graph, tutti_tensor x);
 /* min(1, max_norm / (norm + 1e-6)), the factor of gradient clipping; without gradient. */
@@ -24,11 +22,8 @@ tutti_tensor tutti_clip_factor(tutti_graph *graph, tutti_tensor norm, float max_
 
 /* x under exactly that shape; x itself when it has it. */
 tutti_tensor tutti_reshape_to(tutti_graph *graph, tutti_tensor x, const tutti_shape *shape);
-/* x expanded to that shape; x itself when it has it. */
+/* x expanded to that shape; x itself when it has it. The opposite is tutti_reduce_to. */
 tutti_tensor tutti_broadcast_to(tutti_graph *graph, tutti_tensor x, const tutti_shape *shape);
-/* The opposite: x summed over the axes along which `shape` was broadcast to x's, so that a gradient
- * gets its operand's shape. A sum over the batch covers the whole batch. */
-tutti_tensor tutti_reduce_to(tutti_graph *graph, tutti_tensor x, const tutti_shape *shape);
 
 /* Optimizers: update nodes that change param and the states in place; the output is the new
  * parameter. Numbers are double, so that 0.999 means 0.999. Every attr starts with this. */

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define TUTTI_EXT_VERSION 1
+#define TUTTI_EXT_VERSION 2
 
 typedef struct tutti_op tutti_op;
 
@@ -288,6 +288,37 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_op_fail(const tutti_node_info *node,
 TUTTI_API tutti_status tutti_op_apply(tutti_graph *graph, const tutti_op *op,
                                       const tutti_tensor *in, int32_t n_in, const void *attr,
                                       size_t attr_size, tutti_tensor *out);
+
+/* The same for an op of one output, which it returns. */
+TUTTI_API tutti_tensor tutti_op_apply1(tutti_graph *graph, const tutti_op *op,
+                                       const tutti_tensor *in, int32_t n_in, const void *attr,
+                                       size_t attr_size);
+
+/* What elementwise ops share, of at most TUTTI_EXAMPLE_IN inputs: such an op gives its expression,
+ * its double-precision function and its gradient, and takes the rest from here. */
+/* infer: all inputs f32; the output is their common broadcast shape. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_elementwise_infer(const tutti_node_info *node,
+                                                              tutti_infer *out);
+/* cost: one operation per element, or about sixteen for exp, log, tanh and the like. */
+TUTTI_API tutti_cost tutti_elementwise_cost(const tutti_node_info *node, int64_t n);
+TUTTI_API tutti_cost tutti_elementwise_cost_special(const tutti_node_info *node, int64_t n);
+/* Output element `index` of this device from the input elements x[0..n_in-1]. */
+typedef double (*tutti_ref_fn)(const tutti_ref_call *call, const double *x, int64_t index);
+/* ref: applies fn to every element, with the inputs broadcast. */
+TUTTI_API void tutti_elementwise_ref(const tutti_ref_call *call, tutti_ref_fn fn);
+/* expr: prints into text; TUTTI_INTERNAL when it does not fit. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_expr(char *text, size_t text_size, const char *format,
+                                                 ...) TUTTI_PRINTF(3, 4);
+#define TUTTI_F32_TEXT 24
+/* The OpenCL C literal of a value, parenthesised when negative; exact. Returns text. */
+TUTTI_API const char *tutti_f32_text(float value, char text[TUTTI_F32_TEXT]);
+
+/* For gradients: x summed over the axes along which `shape` was broadcast to x's, so that a gradient
+ * gets its operand's shape. A sum over the batch covers the whole batch. */
+TUTTI_API tutti_tensor tutti_reduce_to(tutti_graph *graph, tutti_tensor x,
+                                       const tutti_shape *shape);
+/* For means over the batch: x * value / (samples of the whole batch, over all devices). Linear. */
+TUTTI_API tutti_tensor tutti_scale_over_batch(tutti_graph *graph, tutti_tensor x, float value);
 
 /* The type of a tensor of the graph; rank 0 f32 when it is invalid. */
 TUTTI_API tutti_type tutti_tensor_type(const tutti_graph *graph, tutti_tensor tensor);
