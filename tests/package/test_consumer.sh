@@ -20,6 +20,16 @@ export PKG_CONFIG_PATH=$libdir/pkgconfig
 # shellcheck disable=SC2046,SC2086
 gcc -std=c11 $flags "$here/main.c" $(pkg-config --cflags --libs tutti) -lm -Wl,-rpath,"$libdir" -o "$dir/pc"
 "$dir/pc"
+# The README's first C program: as it stands, without warnings, from the source tree.
+awk '/^```c$/ {on = 1; next} /^```$/ {if (on) exit} on' "$source/README.md" >"$dir/readme.c"
+for compiler in gcc clang; do
+    command -v $compiler >/dev/null || continue
+    # shellcheck disable=SC2046,SC2086
+    $compiler -std=c11 -Wall -Wextra -Wpedantic -Werror $flags "$dir/readme.c" $(pkg-config --cflags --libs tutti) \
+        -Wl,-rpath,"$(pkg-config --variable=libdir tutti)" -o "$dir/readme_$compiler"
+done
+(cd "$source" && "$dir/readme_gcc") | tee "$dir/out"
+grep -qE '^loss 0\.[0-9]+, ' "$dir/out" || { echo "the README's program did not learn"; exit 1; }
 mkdir "$dir/static"
 cp "$libdir/libtutti.a" "$dir/static"
 # shellcheck disable=SC2046,SC2086
