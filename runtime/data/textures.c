@@ -13,7 +13,8 @@ enum {
     CHANNELS = 3,
     CLASSES = 10,
     LATTICE = 8,    /* pixels between the background's random values */
-    CONTRAST = 128, /* least distance of two colours in their farthest channel */
+    CONTRAST = 128, /* least distance of a texture's colours in their farthest channel */
+    VISIBLE = 64,   /* likewise of a texture's colours from the background's */
     NOISE = 8       /* of a pixel: the sum of two even draws up to this */
 };
 
@@ -33,11 +34,11 @@ static colour draw_colour(tutti_rng *rng) {
     return out;
 }
 
-static bool differ(const colour *a, const colour *b) {
+static bool differ(const colour *a, const colour *b, int32_t least) {
     int32_t most = 0;
     for (int i = 0; i < CHANNELS; i++)
         most = abs(a->c[i] - b->c[i]) > most ? abs(a->c[i] - b->c[i]) : most;
-    return most >= CONTRAST;
+    return most >= least;
 }
 
 typedef struct shape {
@@ -101,6 +102,13 @@ static int32_t background_at(const background *b, int32_t x, int32_t y, int chan
     return (b->colour[0].c[channel] * (whole - part) + b->colour[1].c[channel] * part) / whole;
 }
 
+static bool distinct(const texture *t, const background *b) {
+    for (int i = 0; i < 4; i++)
+        if (!differ(&t->colour[i / 2], &b->colour[i % 2], VISIBLE))
+            return false;
+    return differ(&t->colour[0], &t->colour[1], CONTRAST);
+}
+
 static void paint(int32_t label, tutti_rng *rng, float *x) {
     shape s = {.kind = label / 2, .r = draw(rng, 9, 13), .quarters = draw(rng, 0, 3)};
     s.x = draw(rng, s.r - 1, SIDE - s.r);
@@ -114,11 +122,11 @@ static void paint(int32_t label, tutti_rng *rng, float *x) {
         for (int j = 0; j <= SIDE / LATTICE; j++)
             b.value[i][j] = draw(rng, 0, 255);
     do {
-        t.colour[0] = draw_colour(rng);
-        t.colour[1] = draw_colour(rng);
-    } while (!differ(&t.colour[0], &t.colour[1]));
-    b.colour[0] = draw_colour(rng);
-    b.colour[1] = draw_colour(rng);
+        for (int i = 0; i < 2; i++) {
+            t.colour[i] = draw_colour(rng);
+            b.colour[i] = draw_colour(rng);
+        }
+    } while (!distinct(&t, &b));
     for (int c = 0; c < CHANNELS; c++)
         for (int32_t py = 0; py < SIDE; py++)
             for (int32_t px = 0; px < SIDE; px++) {

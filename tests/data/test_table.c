@@ -322,7 +322,7 @@ static void mutations(void **state) {
     char path[64];
     write_file(path, "", 0);
     int good = 0;
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 1500; round++) {
         char data[sizeof text];
         memcpy(data, text, sizeof text);
         const uint64_t changes = tutti_rng_below(&rng, 4);
@@ -362,8 +362,8 @@ static void mutations(void **state) {
         tutti_table_free(table);
     }
     unlink(path);
-    print_message("%d of 3000 damaged tables were still good\n", good);
-    assert_in_range(good, 100, 2999);
+    print_message("%d of 1500 damaged tables were still good\n", good);
+    assert_in_range(good, 40, 1499);
 }
 
 static void generated(void **state) {
