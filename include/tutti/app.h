@@ -50,6 +50,7 @@ typedef struct tutti_app {
     int64_t batch;
     double lr;
     int64_t seed;
+    const char *load, *save; /* weights, as tutti_weights_load and tutti_weights_save */
     const char *metrics, *plot;
     bool explain, quiet;
     /* State. */
@@ -72,9 +73,9 @@ typedef struct tutti_app_task {
     const tutti_dataset *train, *test;
 } tutti_app_task;
 
-/* Opens profile, devices and trainer, prints the plan when --explain asks for it, trains app->graph
- * (frozen) for --epochs, evaluates on the test set, writes metrics and loss curves, and prints the
- * summary: test accuracy, samples/s, each device's share, kernels, time to the first step, the path
+/* Opens profile, devices and trainer, loads weights, prints the plan when --explain asks for it,
+ * trains app->graph (frozen) for --epochs, saves weights, evaluates on the test set, writes metrics
+ * and loss curves, and prints the summary: test accuracy, samples/s, each device's share, kernels, time to the first step, the path
  * of the loss curves. The trainer stays open for predictions. out_test may be NULL. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task,
                                                     tutti_metrics *out_test);

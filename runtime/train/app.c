@@ -81,6 +81,8 @@ static void print_summary(const tutti_app *app, const tutti_app_task *task,
            kernels.compiled, kernels.from_disk, kernels.from_driver);
     if (first > 0)
         printf("first step: after %.2f s\n", first);
+    if (app->save != NULL)
+        printf("weights: %s\n", app->save);
     if (app->metrics != NULL)
         printf("metrics: %s\n", app->metrics);
     if (app->plot != NULL)
@@ -99,11 +101,15 @@ tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task, tutti_met
     options.batch = app->batch;
     options.seed = (uint64_t)app->seed;
     TUTTI_TRY(tutti_trainer_open(app->graph, app->runtime, &options, &app->trainer));
+    if (app->load != NULL)
+        TUTTI_TRY(tutti_weights_load(app->trainer, app->load));
     if (app->explain)
         TUTTI_TRY(print_plan(app));
     tutti_progress end = {0};
     if (app->epochs > 0)
         TUTTI_TRY(fit(app, task, &end));
+    if (app->save != NULL)
+        TUTTI_TRY(tutti_weights_save(app->trainer, app->save));
     tutti_metrics test;
     TUTTI_TRY(tutti_trainer_evaluate(app->trainer, task->test, &test));
     TUTTI_TRY(tutti_report_end(app->report, app->trainer, &test));

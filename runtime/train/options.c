@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "tutti/app.h"
 
-enum { SHARED = 10, OWN_MAX = 32, FIRST_VALUE = 256, HELP = 1, VERSION = 2 };
+enum { SHARED = 12, OWN_MAX = 32, FIRST_VALUE = 256, HELP = 1, VERSION = 2 };
 
 static void shared_options(tutti_app *app, tutti_app_option out[SHARED]) {
     const tutti_app_option options[SHARED] = {
@@ -25,6 +25,10 @@ static void shared_options(tutti_app *app, tutti_app_option out[SHARED]) {
         {"lr", "RATE", "learning rate", TUTTI_APP_REAL, &app->lr, 1e-12, 1e6},
         {"seed", "N", "of splits, weights, batches and dropout", TUTTI_APP_INT, &app->seed, 0,
          (double)INT64_MAX},
+        {"load", "FILE", "start from the weights of that safetensors file", TUTTI_APP_TEXT,
+         (void *)&app->load, 0, 0},
+        {"save", "FILE", "write the trained weights as safetensors", TUTTI_APP_TEXT,
+         (void *)&app->save, 0, 0},
         {"metrics", "FILE.jsonl", "write metrics as JSON lines", TUTTI_APP_TEXT,
          (void *)&app->metrics, 0, 0},
         {"plot", "FILE.svg", "write loss curves", TUTTI_APP_TEXT, (void *)&app->plot, 0, 0},

@@ -86,6 +86,8 @@ def net(name, module, sizes, make_optimizer, lr, x, y):
 
 
 def adam(lr, eps=1e-8):
+    """Where gradients are nothing but rounding errors (the keys' bias of attention), Adam makes steps of
+    them, unless eps is far above."""
     return lambda params: torch.optim.Adam(params, lr, eps=eps)
 
 
@@ -100,7 +102,7 @@ def mlp(features, hidden, width, classes, rows, batch, lr):
 
 def lenet(maps1, maps2, units1, units2, classes, rows, batch, lr):
     sizes = [maps1, maps2, units1, units2, classes]
-    net("lenet", LeNet(*sizes), sizes, adam(lr), lr,
+    net("lenet", LeNet(*sizes), sizes, adam(lr, 1e-4), lr,
         uniform(rows, batch, 1, 28, 28, lo=0, hi=1), labels((rows, batch), classes))
 
 
@@ -110,8 +112,6 @@ def resnet(channels, extent, depth, width, classes, rows, batch, lr):
 
 
 def gpt(vocabulary, context, layers, width, heads, rows, batch, lr):
-    """The keys' bias has no gradient but rounding errors; an eps far above them keeps Adam from making
-    steps of it."""
     sizes = [vocabulary, context, layers, width, heads]
     text = labels((rows, batch, context + 1), vocabulary)
     net("gpt", GPT(*sizes), sizes, adam(lr, 1e-4), lr, text[..., :-1], text[..., 1:])

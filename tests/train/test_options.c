@@ -48,15 +48,19 @@ static void good(void **state) {
     assert_int_equal(parse(&app, ""), TUTTI_OK);
     assert_int_equal(app.epochs, 100);
     assert_false(app.done);
-    assert_int_equal(parse(&app, "--epochs 0 --batch=7 --lr 2.5e-2 --seed 9007199254740993 "
-                                 "--profile gpu.0 --data d --metrics m --plot p --explain --quiet"),
-                     TUTTI_OK);
+    assert_int_equal(
+        parse(&app,
+              "--epochs 0 --batch=7 --lr 2.5e-2 --seed 9007199254740993 "
+              "--profile gpu.0 --data d --load l --save s --metrics m --plot p --explain --quiet"),
+        TUTTI_OK);
     assert_int_equal(app.epochs, 0);
     assert_int_equal(app.batch, 7);
     assert_true(app.lr == 2.5e-2);
     assert_true(app.seed == INT64_C(9007199254740993));
     assert_string_equal(app.profile, "gpu.0");
     assert_string_equal(app.data, "d");
+    assert_string_equal(app.load, "l");
+    assert_string_equal(app.save, "s");
     assert_string_equal(app.metrics, "m");
     assert_string_equal(app.plot, "p");
     assert_true(app.explain && app.quiet);

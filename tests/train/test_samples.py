@@ -58,8 +58,8 @@ def usage():
     for program in (DIGITS, BINARY):
         result = run(program, "--help")
         check(result.returncode == 0 and result.stderr == "", "--help", result)
-        for option in ("--profile", "--data", "--epochs", "--batch", "--lr", "--seed", "--metrics", "--plot",
-                       "--explain", "--quiet", "--help", "--version"):
+        for option in ("--profile", "--data", "--epochs", "--batch", "--lr", "--seed", "--load", "--save",
+                       "--metrics", "--plot", "--explain", "--quiet", "--help", "--version"):
             check(option in result.stdout, "--help names " + option, result)
         result = run(program, "--version")
         check(result.returncode == 0 and re.search(r"\d+\.\d+\.\d+\n$", result.stdout), "--version", result)
@@ -130,6 +130,19 @@ def equal_runs():
         digests.append(end_of(metrics)[0]["weights_blake2b"])
     check(digests[0] == digests[1], "equal runs end in equal weights: %s" % digests)
     check(digests[0] != digests[2], "seeds matter: %s" % digests)
+
+
+def weights():
+    """Weights that were saved start another run; its metrics name them by their digest."""
+    file, first, second = path("w.safetensors"), path("w1.jsonl"), path("w2.jsonl")
+    result = run(BINARY, "--epochs", "1", "--quiet", "--save", file, "--metrics", first)
+    check(result.returncode == 0 and "weights: " + file in result.stdout, "--save", result)
+    result = run(BINARY, "--epochs", "0", "--quiet", "--load", file, "--metrics", second)
+    check(result.returncode == 0, "--load", result)
+    for key in ("weights_blake2b", "test_loss"):
+        check(end_of(first)[0][key] == end_of(second)[0][key], "the same " + key)
+    refused(5, "w.safetensors: tensor \"hidden.weight\" is 10x8, expected 256x64", DIGITS, "--epochs", "0", "--quiet", "--load", file)
+    refused(1, "/nowhere/w: No such file", BINARY, "--epochs", "0", "--quiet", "--save", "/nowhere/w")
 
 
 def progress():
@@ -214,7 +227,7 @@ def second_start():
     check(seconds[0] < limit, "later starts take %s s to the first step, expected %.2f" % (seconds, limit))
 
 
-for test in (usage, bad_input, metrics_and_plot, equal_runs, progress, full_disk, explain, csv, second_start):
+for test in (usage, bad_input, metrics_and_plot, equal_runs, weights, progress, full_disk, explain, csv, second_start):
     begin = time.time()
     test()
     print("%s: %.1f s" % (test.__name__, time.time() - begin), flush=True)
