@@ -96,6 +96,7 @@ typedef struct tutti_nn_attention_options {
 TUTTI_API tutti_tensor tutti_nn_multi_head_attention(tutti_graph *g, tutti_tensor x, int64_t heads,
                                                      const char *name,
                                                      const tutti_nn_attention_options *options);
+
 /* Recurrent layers over x (N, T, C): see tutti_lstm and tutti_gru for the states. Parameters, named
  * "<name>.weight_ih_l0" (P*hidden, C), ".weight_hh_l0" (P*hidden, hidden), ".bias_ih_l0" and
  * ".bias_hh_l0" (P*hidden), P = 4 or 3, start uniform within +-1/sqrt(hidden); params means both

@@ -59,15 +59,8 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
-    tutti_launch *launch = tutti_recurrent_launch(node, device, out);
-    for (int32_t i = X; i <= BIAS; i++)
-        tutti_launch_tensor(out, launch, node->in[i]);
-    tutti_launch_tensor(out, launch, node->in[node->n_in == 4 ? H0 : X]);
-    tutti_launch_tensor(out, launch, node->out[0]);
-    tutti_launch_tensor(out, launch, node->out[1]);
-    tutti_recurrent_finish(node, device, out, launch, &node->out_type[0].shape, 2,
-                           TUTTI_RECURRENT_H0);
-    return tutti_lowering_status(out);
+    return tutti_recurrent_lower(node, device, out, &node->out_type[0].shape, 2, H0,
+                                 TUTTI_RECURRENT_H0, false);
 }
 
 static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,

@@ -33,18 +33,7 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
-    tutti_launch *launch = tutti_recurrent_launch(node, device, out);
-    for (int32_t i = W; i <= Y; i++)
-        tutti_launch_tensor(out, launch, node->in[i]);
-    for (uint32_t flag = 1; flag <= ALL; flag <<= 1) {
-        const int32_t i = tutti_recurrent_index(node, FIRST, flag);
-        if ((ALL & flag) != 0)
-            tutti_launch_tensor(out, launch, node->in[i >= 0 ? i : W]);
-    }
-    for (int32_t i = 0; i < 3; i++)
-        tutti_launch_tensor(out, launch, node->out[i]);
-    tutti_recurrent_finish(node, device, out, launch, &node->in_type[Y].shape, 4, ALL);
-    return tutti_lowering_status(out);
+    return tutti_recurrent_lower(node, device, out, &node->in_type[Y].shape, 4, FIRST, ALL, false);
 }
 
 /* One sample; memory: 4 h doubles. */

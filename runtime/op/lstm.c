@@ -65,16 +65,8 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
-    tutti_launch *launch = tutti_recurrent_launch(node, device, out);
-    tutti_launch_tensor(out, launch, node->in[X]);
-    tutti_launch_tensor(out, launch, node->in[W]);
-    tutti_launch_tensor(out, launch, node->in[node->n_in == 4 ? H0 : X]);
-    tutti_launch_tensor(out, launch, node->in[node->n_in == 4 ? C0 : X]);
-    for (int32_t i = 0; i < 3; i++)
-        tutti_launch_tensor(out, launch, node->out[i]);
-    tutti_recurrent_finish(node, device, out, launch, &node->out_type[0].shape, 2,
-                           TUTTI_RECURRENT_H0);
-    return tutti_lowering_status(out);
+    return tutti_recurrent_lower(node, device, out, &node->out_type[0].shape, 2, H0,
+                                 TUTTI_RECURRENT_H0, true);
 }
 
 static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,

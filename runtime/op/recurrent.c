@@ -7,6 +7,7 @@
 #include "base/status.h"
 
 #define GPU_SAMPLES 2
+#define CPU_SAMPLES 4 /* with 16 sums of 16 floats in 32 registers */
 
 tutti_shape tutti_recurrent_shape(const tutti_shape *like, bool steps, int64_t width) {
     tutti_shape shape = *like;
@@ -65,42 +66,53 @@ int32_t tutti_recurrent_index(const tutti_node_info *node, int32_t first, uint32
     return first;
 }
 
-/* Samples per work-group: as many as the registers hold the sums of. */
-static int64_t samples_of(const tutti_device_info *device) {
-    if ((device->type & TUTTI_DEVICE_CPU) == 0)
-        return GPU_SAMPLES;
-    return device->width_float >= 16 ? 4 : 1;
+/* Samples per work-group: as many as the registers hold the sums of, fewer where local memory is
+ * small; 0 when not even one fits. */
+static int64_t samples_of(const tutti_device_info *device, int64_t h, int64_t rows) {
+    const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
+    const uint64_t row_bytes = 4 * (uint64_t)((h + 15) / 16 * 16);
+    int64_t samples = !is_cpu ? GPU_SAMPLES : device->width_float >= 16 ? CPU_SAMPLES : 1;
+    while (samples > 0 && (uint64_t)(rows * samples) * row_bytes > device->local_memory_bytes)
+        samples /= 2;
+    return samples;
 }
 
-static int64_t local_of(const tutti_node_info *node, const tutti_device_info *device) {
-    const tutti_shape *shape = &node->out_type[0].shape; /* H wide, or more */
+static int64_t local_of(const tutti_device_info *device, int64_t h) {
     int64_t local = 64;
     if ((device->type & TUTTI_DEVICE_CPU) != 0)
         return 1;
-    while (local * 2 <= shape->dim[shape->rank - 1] && local * 2 <= device->max_work_group &&
-           local < 256)
+    while (local < h && local < 256 && local * 2 <= device->max_work_group)
         local *= 2;
     return local <= device->max_work_group ? local : 1;
 }
 
-tutti_launch *tutti_recurrent_launch(const tutti_node_info *node, const tutti_device_info *device,
-                                     tutti_lowering *out) {
-    const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
-    char file[64];
-    snprintf(file, sizeof file, "%s.cl", node->op->name);
-    tutti_candidate *candidate = tutti_lowering_candidate(out, is_cpu ? "vector" : "group");
-    return tutti_candidate_launch(out, candidate, file, node->op->name,
-                                  "-DVECTOR=%d -DSAMPLES=%" PRId64 " -DLOCAL=%" PRId64, is_cpu,
-                                  samples_of(device), local_of(node, device));
-}
-
-void tutti_recurrent_finish(const tutti_node_info *node, const tutti_device_info *device,
-                            tutti_lowering *out, tutti_launch *launch, const tutti_shape *states,
-                            int64_t rows, uint32_t flags) {
+tutti_status tutti_recurrent_lower(const tutti_node_info *node, const tutti_device_info *device,
+                                   tutti_lowering *out, const tutti_shape *states, int64_t rows,
+                                   int32_t n_fixed, uint32_t flags, bool pairs) {
     const tutti_recurrent_attr *attr = node->attr;
-    const int64_t samples = samples_of(device), local = local_of(node, device);
+    const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
     const int64_t h = states->dim[2], padded = (h + 15) / 16 * 16;
+    const int64_t samples = samples_of(device, h, rows), local = local_of(device, h);
     const tutti_extent batch = tutti_extent_dim(states, 0);
+    char file[64];
+    if (samples == 0)
+        return tutti_op_fail(node, TUTTI_UNSUPPORTED,
+                             "%" PRId64 " units need %" PRId64 " bytes of local memory, %s has "
+                             "%" PRIu64,
+                             h, 4 * rows * padded, device->name, device->local_memory_bytes);
+    snprintf(file, sizeof file, "%s.cl", node->op->name);
+    tutti_launch *launch = tutti_candidate_launch(
+        out, tutti_lowering_candidate(out, is_cpu ? "vector" : "group"), file, node->op->name,
+        "-DVECTOR=%d -DSAMPLES=%" PRId64 " -DLOCAL=%" PRId64, is_cpu, samples, local);
+    for (int32_t i = 0; i < n_fixed; i++)
+        tutti_launch_tensor(out, launch, node->in[i]);
+    for (uint32_t flag = 1; flag <= flags; flag <<= 1) {
+        const int32_t i = tutti_recurrent_index(node, n_fixed, flag);
+        for (int32_t k = 0; k < (pairs ? 2 : 1) && (flags & flag) != 0; k++)
+            tutti_launch_tensor(out, launch, node->in[i >= 0 ? i + k : 0]);
+    }
+    for (int32_t i = 0; i < node->n_out; i++)
+        tutti_launch_tensor(out, launch, node->out[i]);
     tutti_launch_local(out, launch, (size_t)(4 * rows * samples * padded));
     tutti_launch_i32(out, launch, batch);
     tutti_launch_i32(out, launch, tutti_extent_const(states->dim[1]));
@@ -110,6 +122,7 @@ void tutti_recurrent_finish(const tutti_node_info *node, const tutti_device_info
             tutti_launch_i32(out, launch, tutti_extent_const((attr->has & flag) != 0));
     tutti_launch_range(launch, (tutti_extent){batch.base * local, batch.per_sample * local},
                        samples, local);
+    return tutti_lowering_status(out);
 }
 
 tutti_cost tutti_recurrent_cost(const tutti_node_info *node, int64_t n, const tutti_shape *states,

@@ -34,13 +34,14 @@ TUTTI_MUST_USE tutti_status tutti_recurrent_optional(const tutti_node_info *node
 /* Which input one of them is; -1 when it is missing. */
 int32_t tutti_recurrent_index(const tutti_node_info *node, int32_t first, uint32_t flag);
 
-/* Adds the launch of "<op>.cl" up to its tensors; tutti_recurrent_finish adds the rest: `rows` rows
- * of H in local memory per sample, the sizes, the flags in order, and the range. */
-tutti_launch *tutti_recurrent_launch(const tutti_node_info *node, const tutti_device_info *device,
-                                     tutti_lowering *out);
-void tutti_recurrent_finish(const tutti_node_info *node, const tutti_device_info *device,
-                            tutti_lowering *out, tutti_launch *launch, const tutti_shape *states,
-                            int64_t rows, uint32_t flags);
+/* The launch of "<op>.cl", with `rows` rows of H per sample in local memory. Its arguments: the first
+ * n_fixed inputs, those that `flags` names or, for a missing one, any (each two of them, with `pairs`),
+ * the outputs, local memory, the sizes of `states` (N, T, H), and the flags. */
+TUTTI_MUST_USE tutti_status tutti_recurrent_lower(const tutti_node_info *node,
+                                                  const tutti_device_info *device,
+                                                  tutti_lowering *out, const tutti_shape *states,
+                                                  int64_t rows, int32_t n_fixed, uint32_t flags,
+                                                  bool pairs);
 
 /* Multiplications with weights of parts * H x H for all samples and steps. */
 tutti_cost tutti_recurrent_cost(const tutti_node_info *node, int64_t n, const tutti_shape *states,
