@@ -54,7 +54,7 @@ static bool inside(const shape *s, int32_t px, int32_t py) {
     case 0:
         return d <= r * r;
     case 1:
-        return 8 * ax <= 7 * r && 8 * ay <= 7 * r;
+        return ax <= r && ay <= r;
     case 2: { /* the tip at -r, the base at r */
         const int32_t along = (s->quarters & 1) != 0 ? dx : dy;
         const int32_t across = (s->quarters & 1) != 0 ? ay : ax;
@@ -64,7 +64,7 @@ static bool inside(const shape *s, int32_t px, int32_t py) {
     case 3:
         return (3 * ax <= r && ay <= r) || (3 * ay <= r && ax <= r);
     default:
-        return d <= r * r && 4 * d >= r * r;
+        return d <= r * r && 3 * d >= r * r;
     }
 }
 
