@@ -73,10 +73,11 @@ static tutti_device *next_device(opening *o, const tutti_profile_device *entry,
     return device;
 }
 
-static uint64_t limit_of(const tutti_profile_device *entry, uint64_t memory_bytes) {
-    return entry->memory_limit_bytes != 0 && entry->memory_limit_bytes < memory_bytes
-               ? entry->memory_limit_bytes
-               : memory_bytes;
+static void limit_memory(tutti_device *device, const tutti_profile_device *entry,
+                         uint64_t memory_bytes) {
+    device->memory_limited =
+        entry->memory_limit_bytes != 0 && entry->memory_limit_bytes < memory_bytes;
+    device->memory_limit_bytes = device->memory_limited ? entry->memory_limit_bytes : memory_bytes;
 }
 
 static bool device_partitions(cl_device_id id, cl_device_partition_property wanted) {
@@ -136,7 +137,7 @@ static tutti_status open_sub_device(opening *o, const tutti_device_info *info,
         return TUTTI_OUT_OF_MEMORY;
     device->quirks = tutti_quirks_find(&device->info);
     /* The parts draw from one memory. */
-    device->memory_limit_bytes = limit_of(entry, device->info.memory_bytes / (uint64_t)count);
+    limit_memory(device, entry, device->info.memory_bytes / (uint64_t)count);
     return start_device(device, entry);
 }
 
@@ -184,7 +185,7 @@ static tutti_status open_selection(opening *o, const tutti_selection *selection)
     tutti_device *device = next_device(o, entry, platform, id);
     device->info = *info;
     device->quirks = tutti_quirks_find(info);
-    device->memory_limit_bytes = limit_of(entry, info->memory_bytes);
+    limit_memory(device, entry, info->memory_bytes);
     return start_device(device, entry);
 }
 

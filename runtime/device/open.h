@@ -25,6 +25,7 @@ typedef struct tutti_device {
     cl_command_queue queue;
     uint64_t memory_limit_bytes; /* from the profile, else info.memory_bytes, of which a sub-device
                                     gets an equal part */
+    bool memory_limited;         /* it is the profile's */
     double share;                /* from the profile */
     const char *build_options;   /* from the profile */
 } tutti_device;

@@ -54,13 +54,13 @@ static void warn(const char *path, const char *format, ...) {
 /* A directory by handle, so that nobody can put another in its place after the check. */
 static int open_directory(const char *path) {
     if (tutti_dir_make_private(path) != TUTTI_OK) {
-        warn(path, "%s; kernels are not kept", tutti_error_message());
+        warn(path, "%s; nothing is kept there", tutti_error_message());
         return -1;
     }
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat info;
     if (directory < 0 || fstat(directory, &info) != 0) {
-        warn(path, "%s; kernels are not kept",
+        warn(path, "%s; nothing is kept there",
              errno == ELOOP || errno == ENOTDIR ? "not a directory but a link or a file"
                                                 : strerror(errno));
         if (directory >= 0)
@@ -68,7 +68,7 @@ static int open_directory(const char *path) {
         return -1;
     }
     if (info.st_uid != geteuid() || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        warn(path, "%s; kernels are not kept",
+        warn(path, "%s; nothing is kept there",
              info.st_uid != geteuid() ? "owned by another user" : "others may write to it");
         close(directory);
         return -1;
@@ -100,7 +100,8 @@ tutti_status tutti_cache_open(const tutti_profile *profile, tutti_cache **out) {
         cache->directory = open_directory(cache->path);
     else
         warn("", "no place for it, expected an absolute path in XDG_CACHE_HOME or HOME, or "
-                 "TUTTI_CACHE_DIR; kernels are not kept");
+                 "TUTTI_CACHE_DIR: Tutti keeps no kernels and no measurements (a driver may keep "
+                 "its own)");
     return TUTTI_OK;
 }
 
@@ -222,8 +223,16 @@ typedef struct found_entry {
     struct timespec used;
 } found_entry;
 
+/* Compiled programs are large and come back by compiling; what the tuner has measured is small. */
+static bool is_program(const found_entry *entry) {
+    return strcmp(strchr(entry->name, '.') + 1, TUTTI_CACHE_BINARY) == 0;
+}
+
+/* Programs before the rest. */
 static int older_first(const void *a, const void *b) {
     const found_entry *x = a, *y = b;
+    if (is_program(x) != is_program(y))
+        return is_program(x) ? -1 : 1;
     if (x->used.tv_sec != y->used.tv_sec)
         return x->used.tv_sec < y->used.tv_sec ? -1 : 1;
     if (x->used.tv_nsec != y->used.tv_nsec)
@@ -278,7 +287,12 @@ static found_entry *list_entries(const tutti_cache *cache, size_t *out_count, ui
     return entries;
 }
 
-/* Down to three quarters of the limit, so that the next entries do not evict again at once. */
+/* Down to this part of the limit, so that the next entries do not evict again at once. A larger
+ * entry would evict all others, and itself. */
+static uint64_t kept_bytes(const tutti_cache *cache) {
+    return cache->limit_bytes / 4 * 3;
+}
+
 static void evict(tutti_cache *cache) {
     size_t count;
     uint64_t bytes;
@@ -287,7 +301,7 @@ static void evict(tutti_cache *cache) {
     cache->written_bytes = 0;
     if (bytes > cache->limit_bytes) {
         qsort(entries, count, sizeof *entries, older_first);
-        for (size_t i = 0; i < count && bytes > cache->limit_bytes / 4 * 3; i++)
+        for (size_t i = 0; i < count && bytes > kept_bytes(cache); i++)
             if (unlinkat(cache->directory, entries[i].name, 0) == 0)
                 bytes -= entries[i].size_bytes;
     }
@@ -316,15 +330,22 @@ static const char *write_entry(tutti_cache *cache, const char *name, const unsig
 void tutti_cache_store(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_BYTES],
                        const char *kind, const void *data, size_t size_bytes) {
     uint64_t cost = (uint64_t)size_bytes + HEADER_BYTES + ENTRY_OVERHEAD;
-    if (cache->directory < 0 || cost > cache->limit_bytes)
+    if (cache->directory < 0)
         return;
+    if (cost > kept_bytes(cache)) {
+        warn(cache->path,
+             "an entry of %llu bytes is not kept, and made again at each start: expected at most "
+             "three quarters of the limit of %llu bytes (cache.limit)",
+             (unsigned long long)cost, (unsigned long long)cache->limit_bytes);
+        return;
+    }
     char name[NAME_BYTES];
     unsigned char header[HEADER_BYTES];
     entry_name(key, kind, name);
     make_header(key, kind, data, size_bytes, header);
     const char *problem = write_entry(cache, name, header, data, size_bytes);
     if (problem != NULL) {
-        warn(cache->path, "cannot write: %s; kernels are not kept", problem);
+        warn(cache->path, "cannot write: %s; nothing more is kept", problem);
         return;
     }
     cache->written_bytes += cost;

@@ -5,8 +5,9 @@
  * all of them and the payload) and the payload. The digest is verified before anybody sees the
  * payload, since drivers crash on damaged binaries. Entries are written to a temporary file and
  * renamed, so that any number of processes may share a directory. The directory must be a real
- * directory of the effective user that others cannot write to. Entries are evicted, least recently
- * used first, when all together exceed the limit.
+ * directory of the effective user that others cannot write to. Entries are evicted when all
+ * together exceed the limit: programs before the small rest, among them the least recently used
+ * first. An entry of more than three quarters of the limit is not kept, with a warning.
  *
  * A cache that cannot be used costs a warning, once, and nothing else: loads then miss and stores
  * do nothing.

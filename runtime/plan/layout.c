@@ -211,13 +211,15 @@ static tutti_status prepare(layout *l) {
 
 /* The most samples that fit, by bisection. */
 static tutti_status fit(layout *l) {
-    const tutti_device_info *info = &l->plan->runtime->devices[l->device->device].info;
+    const tutti_device *hardware = &l->plan->runtime->devices[l->device->device];
     tutti_status status = place(l, l->plan->batch);
     if (status != TUTTI_OUT_OF_MEMORY)
         return status;
     status = l->plan->batch > 1 ? place(l, 1) : status;
     if (status != TUTTI_OK)
-        return tutti_fail_context(status, "%s (%s)", info->id, info->name);
+        return tutti_fail_context(status, "%s (%s)%s", hardware->info.id, hardware->info.name,
+                                  hardware->memory_limited ? " under the profile's memory_limit"
+                                                           : "");
     int64_t fits = 1, too_many = l->plan->batch;
     while (too_many - fits > 1) {
         const int64_t middle = fits + (too_many - fits) / 2;

@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,17 +89,27 @@ static int32_t choose_owner(const tutti_runtime *runtime) {
     return owner;
 }
 
+/* One that is larger than all devices together hold is refused, not cut: that would be another
+ * training. */
 static tutti_status check_capacity(const tutti_plan *plan) {
+    char each[512];
+    size_t length = 0;
     int64_t sum = 0;
     for (int32_t i = 0; i < plan->n_devices; i++) {
-        sum += plan->devices[i].capacity;
+        const tutti_device *device = &plan->runtime->devices[plan->devices[i].device];
+        const int64_t capacity = plan->devices[i].capacity;
+        sum += capacity;
         if (sum >= plan->batch)
             return TUTTI_OK;
+        if (length < sizeof each)
+            length += (size_t)snprintf(each + length, sizeof each - length, "%s%s %" PRId64 "%s",
+                                       i > 0 ? ", " : "", device->info.id, capacity,
+                                       device->memory_limited ? " (memory_limit)" : "");
     }
     return tutti_fail(TUTTI_OUT_OF_MEMORY,
-                      "a batch of %" PRId64 " samples does not fit: the %" PRId32
-                      " devices hold %" PRId64 " together",
-                      plan->batch, plan->n_devices, sum);
+                      "a batch of %" PRId64 " samples does not fit, the devices hold at most "
+                      "%" PRId64 ": %s",
+                      plan->batch, sum, each);
 }
 
 tutti_status tutti_plan_draft(tutti_plan *plan, tutti_draft_device **out_drafts) {

@@ -216,12 +216,14 @@ static void errors(void **state) {
     fails(tutti_plan_make(g, p.runtime, &(tutti_plan_options){.batch = 4096}, &plan),
           TUTTI_OUT_OF_MEMORY, "4096");
     fails(tutti_plan_make(g, p.runtime, &(tutti_plan_options){.batch = 4096}, &plan),
-          TUTTI_OUT_OF_MEMORY, "hold");
+          TUTTI_OUT_OF_MEMORY, "hold at most");
+    fails(tutti_plan_make(g, p.runtime, &(tutti_plan_options){.batch = 4096}, &plan),
+          TUTTI_OUT_OF_MEMORY, "(memory_limit)");
     close_place(&p);
     open_place(&p, "{\"version\": 1, \"devices\": [{\"match\": {\"type\": \"cpu\"}, "
                    "\"memory_limit\": \"8KiB\"}]}");
     fails(tutti_plan_make(g, p.runtime, &(tutti_plan_options){.batch = 1}, &plan),
-          TUTTI_OUT_OF_MEMORY, "cpu.0");
+          TUTTI_OUT_OF_MEMORY, "under the profile's memory_limit: ");
     close_place(&p);
     tutti_plan_free(NULL);
     tutti_graph_free(g);
