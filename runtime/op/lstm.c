@@ -84,7 +84,7 @@ static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const 
     }
     for (uint32_t i = 0; i < 3; i++)
         if (dout[i].id != 0) {
-            attr.has |= TUTTI_RECURRENT_DY << i;
+            attr.has |= (uint32_t)TUTTI_RECURRENT_DY << i;
             in[n_in++] = dout[i];
         }
     (void)tutti_op_apply(graph, &tutti_op_lstm_grad, in, n_in, &attr, sizeof attr, out);
