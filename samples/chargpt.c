@@ -44,7 +44,7 @@ static void data_free(chargpt_data *data) {
 static tutti_status data_load(const tutti_app *app, const chargpt_options *options,
                               chargpt_data *data) {
     static const char *const usual[] = {"/usr/share/common-licenses",
-                                        TUTTI_SAMPLE_DATA "/../../LICENSE"};
+                                        TUTTI_SAMPLE_DATA "/licence.txt"};
     if (app->data != NULL)
         TRY(tutti_text_load(app->data, &data->text));
     else

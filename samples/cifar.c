@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
         .data_help = "CIFAR-10, binary version; default: a generated set",
         .options = own,
         .n_options = sizeof own / sizeof *own,
-        .epochs = 10,
+        .epochs = 5,
         .batch = 64,
         .lr = 0.1,
         .seed = 1,

@@ -56,8 +56,9 @@ static tutti_status load(const tutti_app *app, const tabular_options *options, t
     printf("data set: %s%s\n", tutti_table_source(data->all),
            app->data != NULL ? "" : ", since no --data FILE.csv is given");
     if (tutti_table_dropped(data->all) > 0)
-        printf("left out: %lld rows with missing cells\n",
-               (long long)tutti_table_dropped(data->all));
+        printf("left out: %lld row%s with missing cells\n",
+               (long long)tutti_table_dropped(data->all),
+               tutti_table_dropped(data->all) == 1 ? "" : "s");
     TRY(tutti_table_split(data->all, 0.8, seed, &data->rest, &data->test_rows));
     TRY(tutti_table_split(data->rest, 0.9, seed, &data->train_rows, &data->validation_rows));
     /* Means, deviations and categories come from the training part only. */

@@ -125,6 +125,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_reshape = {
     .name = "reshape",
     .summary = "the same elements under another shape",
+    .shapes = "x of any rank -> dims, with as many elements per sample",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

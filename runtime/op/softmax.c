@@ -70,6 +70,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_softmax = {
     .name = "softmax",
     .summary = "exp(x) over its sum along the last axis",
+    .shapes = "x (..., C) -> (..., C)",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

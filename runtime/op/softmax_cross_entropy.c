@@ -91,6 +91,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_softmax_cross_entropy = {
     .name = "softmax_cross_entropy",
     .summary = "per row: log of the sum of exp(logits), minus the logit at the label",
+    .shapes = "logits (N,C), labels (N) i32 -> (N)",
     .n_in_min = 2,
     .n_in_max = 2,
     .n_out = 1,
