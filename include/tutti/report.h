@@ -23,8 +23,9 @@ typedef struct tutti_report_options {
     const char *title;        /* of the plot */
 } tutti_report_options;
 
-/* Opens the files at once, so that a path that cannot be written is found before training. The
- * caller owns it: tutti_report_close. Errors: TUTTI_IO with the path; TUTTI_INVALID_ARGUMENT when
+/* Opens the files at once, so that a path that cannot be written is found before training. A program
+ * that is interrupted or killed leaves the lines of the metrics up to its last epoch, without "end",
+ * and a plot from before as it was. The caller owns it: tutti_report_close. Errors: TUTTI_IO with the path; TUTTI_INVALID_ARGUMENT when
  * both paths name one file. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_report_open(const tutti_report_options *options,
                                                         tutti_report **out);

@@ -16,7 +16,8 @@ struct tutti_report {
     tutti_progress_line line;
     tutti_jsonl metrics; /* out NULL: none */
     char *metrics_path, *plot_path, *title;
-    int plot_fd; /* -1: none */
+    int plot_fd;  /* of a picture from before; -1: none */
+    bool plotted; /* written once */
     tutti_curve_point *points;
     int32_t n_points, cap_points;
     tutti_progress last;
@@ -29,6 +30,23 @@ static bool same_file(int a, int b) {
            x.st_ino == y.st_ino;
 }
 
+/* Whether the picture can be written in the end. Until then one from before lives, and no empty file
+ * is left when the program is killed. */
+static tutti_status try_plot(const char *path, int *out_fd) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) {
+        close(fd);
+        unlink(path);
+        fd = -1;
+    } else {
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0)
+            return tutti_fail(TUTTI_IO, "cannot write %s: %s", path, strerror(errno));
+    }
+    *out_fd = fd;
+    return TUTTI_OK;
+}
+
 static tutti_status open_files(tutti_report *report, const tutti_report_options *options) {
     if (options->metrics_path != NULL) {
         report->metrics_path = strdup(options->metrics_path);
@@ -39,11 +57,9 @@ static tutti_status open_files(tutti_report *report, const tutti_report_options 
     }
     if (options->plot_path != NULL) {
         report->plot_path = strdup(options->plot_path);
-        /* Not cut yet: a picture from before lives until there is a new one. */
-        report->plot_fd = open(options->plot_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-        if (report->plot_fd < 0)
-            return tutti_fail(TUTTI_IO, "cannot write %s: %s", options->plot_path, strerror(errno));
-        if (report->metrics.out != NULL && same_file(report->plot_fd, fileno(report->metrics.out)))
+        TUTTI_TRY(try_plot(options->plot_path, &report->plot_fd));
+        if (report->plot_fd >= 0 && report->metrics.out != NULL &&
+            same_file(report->plot_fd, fileno(report->metrics.out)))
             return tutti_fail(TUTTI_INVALID_ARGUMENT,
                               "metrics and plot cannot be written to the same file, %s",
                               options->plot_path);
@@ -112,8 +128,10 @@ static tutti_status write_plot(tutti_report *report) {
     char *text = tutti_strbuf_take(&b);
     if (text == NULL)
         return TUTTI_OUT_OF_MEMORY;
+    if (report->plot_fd < 0)
+        report->plot_fd = open(report->plot_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     /* Pipes and devices cannot be cut, and need not be. */
-    bool good = ftruncate(report->plot_fd, 0) == 0 || errno == EINVAL;
+    bool good = report->plot_fd >= 0 && (ftruncate(report->plot_fd, 0) == 0 || errno == EINVAL);
     for (size_t done = 0; good && done < size;) {
         const ssize_t put = write(report->plot_fd, text + done, size - done);
         if (put < 0 && errno != EINTR)
@@ -129,9 +147,10 @@ tutti_status tutti_report_end(tutti_report *report, tutti_trainer *trainer,
                               const tutti_metrics *test) {
     if (report->metrics.out != NULL)
         TUTTI_TRY(tutti_jsonl_end(&report->metrics, trainer, &report->last, test));
-    if (report->plot_fd >= 0) {
+    if (report->plot_path != NULL && !report->plotted) {
         TUTTI_TRY(write_plot(report));
-        close(report->plot_fd); /* written once */
+        report->plotted = true;
+        close(report->plot_fd);
         report->plot_fd = -1;
     }
     return TUTTI_OK;
