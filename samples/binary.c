@@ -37,12 +37,14 @@ static tutti_status data_load(const tutti_app *app, const binary_options *option
         const tutti_csv_options csv = {.target = options->target,
                                        .no_header = options->no_header,
                                        .target_min = 0,
-                                       .target_max = 1};
-        TRY(tutti_dataset_load_csv(app->data, &csv, &data->all));
-        printf("data set: %s\n", app->data);
+                                       .target_max = 1,
+                                       .target_whole = true};
+        const tutti_status loaded = tutti_dataset_load_csv(app->data, &csv, &data->all);
+        if (loaded == TUTTI_INVALID_ARGUMENT) /* options that exclude each other */
+            return TUTTI_USAGE;
+        TRY(loaded);
     } else {
         TRY(tutti_dataset_make_binary(4000, 8, 0.01F, seed, &data->all));
-        printf("data set: generated, since no --data FILE.csv is given\n");
     }
     TRY(tutti_dataset_split(data->all, 0.8, seed, &data->rest, &data->test));
     TRY(tutti_dataset_split(data->rest, 0.9, seed, &data->train, &data->validation));

@@ -52,6 +52,7 @@ typedef struct tutti_csv_options {
     char separator; /* 0: ',' */
     /* When target_max > target_min: cells of the target outside are refused. */
     float target_min, target_max;
+    bool target_whole; /* cells of the target that are no whole number are refused, too */
 } tutti_csv_options;
 
 /* Loads numeric CSV (RFC 4180; UTF-8 with or without a byte order mark, lines ending in LF or CRLF,
@@ -87,7 +88,8 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make_tokens(
     int64_t n, const tutti_shape *x_shape, const int32_t *x, tutti_dtype y_dtype,
     const tutti_shape *y_shape, const void *y, tutti_dataset **out);
 /* Splits a shuffled copy in two: the first gets round(fraction * n) samples. The shuffle is a
- * Fisher-Yates from the Philox stream of the seed: the same on every machine. */
+ * Fisher-Yates from the Philox stream of the seed: the same on every machine. Errors:
+ * TUTTI_BAD_INPUT when one part would be empty. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_split(const tutti_dataset *dataset,
                                                           double fraction, uint64_t seed,
                                                           tutti_dataset **out_first,

@@ -10,6 +10,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static tutti_log_fn sink;
 static void *sink_user;
+static tutti_log_fn watcher;
+static void *watcher_user;
 
 static const char *const level_names[] = {"debug", "info", "warning", "error", "off"};
 
@@ -38,6 +40,13 @@ void tutti_log_set(tutti_log_fn fn, void *user) {
     pthread_mutex_unlock(&lock);
 }
 
+void tutti_log_watch(tutti_log_fn fn, void *user) {
+    pthread_mutex_lock(&lock);
+    watcher = fn;
+    watcher_user = user;
+    pthread_mutex_unlock(&lock);
+}
+
 void tutti_log_write(tutti_log_level level, const char *format, ...) {
     char line[2048];
     va_list args;
@@ -49,5 +58,7 @@ void tutti_log_write(tutti_log_level level, const char *format, ...) {
         sink(sink_user, level, line);
     else if ((int)level >= threshold())
         fprintf(stderr, "tutti: %s: %s\n", level_names[level], line);
+    if (watcher != NULL)
+        watcher(watcher_user, level, line);
     pthread_mutex_unlock(&lock);
 }

@@ -1,4 +1,5 @@
 /* Numeric CSV. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ typedef struct numbers {
     const char **names; /* NULL without a header */
     int32_t columns, target;
     float target_min, target_max;
+    bool target_whole;
     float *x, *y;
     int64_t rows, rows_capacity;
 } numbers;
@@ -60,6 +62,9 @@ static tutti_status add_row(numbers *r) {
                      (double)r->target_min, (double)r->target_max);
             wrong = range;
         }
+        if (wrong == NULL && c == r->target && r->target_whole &&
+            r->y[r->rows] != rintf(r->y[r->rows]))
+            wrong = "is no whole number, as the target must be";
         if (wrong != NULL) {
             char name[64], value[64];
             return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: column \"%s\": \"%s\" %s", r->csv.path,
@@ -70,6 +75,30 @@ static tutti_status add_row(numbers *r) {
             x++;
     }
     r->rows++;
+    return TUTTI_OK;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A file with one name twice is usable, but perhaps not what was meant. */
+static tutti_status warn_of_twins(const numbers *r) {
+    const size_t size = (size_t)r->columns * sizeof *r->names;
+    const char **sorted = malloc(size);
+    if (sorted == NULL)
+        return tutti_fail_memory(size, "column names");
+    memcpy(sorted, r->names, size);
+    qsort(sorted, (size_t)r->columns, sizeof *sorted, compare_names);
+    for (int32_t c = 1; c < r->columns; c++)
+        if (strcmp(sorted[c - 1], sorted[c]) == 0 &&
+            (c == 1 || strcmp(sorted[c - 2], sorted[c]) != 0)) {
+            char name[64];
+            tutti_log_write(TUTTI_LOG_WARNING, "%s:%lld: more than one column is named \"%s\"",
+                            r->csv.path, (long long)r->csv.cells[0].line,
+                            tutti_csv_shown(sorted[c], name));
+        }
+    free(sorted);
     return TUTTI_OK;
 }
 
@@ -112,7 +141,7 @@ static tutti_status read_first(numbers *r, const tutti_csv_options *options) {
         return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: %s column is named \"%s\"", r->csv.path,
                           (long long)r->csv.cells[0].line, found == 0 ? "no" : "more than one",
                           options->target);
-    return TUTTI_OK;
+    return warn_of_twins(r);
 }
 
 static tutti_status take_names(const numbers *r, tutti_dataset *set) {
@@ -158,7 +187,9 @@ tutti_status tutti_dataset_load_csv(const char *path, const tutti_csv_options *o
     *out = NULL;
     if (options == NULL)
         options = &defaults;
-    numbers r = {.target_min = options->target_min, .target_max = options->target_max};
+    numbers r = {.target_min = options->target_min,
+                 .target_max = options->target_max,
+                 .target_whole = options->target_whole};
     TUTTI_TRY(tutti_csv_open(path, options->separator, &r.csv));
     const tutti_status status = read_table(&r, options, out);
     if (status != TUTTI_OK) {

@@ -201,9 +201,8 @@ tutti_status tutti_split_order(int64_t n, double fraction, uint64_t seed, const 
                           fraction);
     *out_first = llround(fraction * (double)n);
     if (*out_first < 1 || *out_first >= n)
-        return tutti_fail(TUTTI_INVALID_ARGUMENT,
-                          "split: %g of %lld samples leaves one part empty (%s)", fraction,
-                          (long long)n, source);
+        return tutti_fail(TUTTI_BAD_INPUT, "split: %g of %lld samples leaves one part empty (%s)",
+                          fraction, (long long)n, source);
     int64_t *order = malloc((size_t)n * sizeof *order);
     if (order == NULL)
         return tutti_fail_memory((size_t)n * sizeof *order, "a split");

@@ -158,6 +158,12 @@ static tutti_status make(tutti_kernels *kernels, const char *op, const char *nam
         kernels->stats.from_disk++;
     } else {
         bool seen = driver_has_seen(kernels, key);
+        if (!seen && !kernels->told) {
+            kernels->told = true;
+            tutti_log_write(TUTTI_LOG_INFO,
+                            "kernels: compiling for %s; later starts find them compiled",
+                            kernels->device->info.id);
+        }
         TUTTI_TRY(compile(kernels->device, op, name, source, options, out));
         if (seen)
             kernels->stats.from_driver++;

@@ -57,6 +57,7 @@ struct tutti_kernels {
     tutti_source_path path;
     tutti_cache *cache;
     bool binaries; /* compiled programs are kept in our cache */
+    bool told;     /* that something is compiled */
     bool merge;    /* programs cost more than their kernels: units share one */
     tutti_unit *units;
     int32_t n_units, cap_units;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/status.h"
 
 enum { CALLBACKS_MAX = 16 };
@@ -89,6 +90,34 @@ static void print_summary(const tutti_app *app, const tutti_app_task *task,
         printf("loss curves: %s\n", app->plot);
 }
 
+/* The first start may take a while before the first step: says what it is about. */
+static void tell_kernels(void *user, tutti_log_level level, const char *text) {
+    const tutti_app *app = user;
+    if (level == TUTTI_LOG_INFO && strncmp(text, "kernels: ", 9) == 0)
+        fprintf(stderr, "%s: %s\n", app->name, text + 9);
+}
+
+static tutti_status open_trainer(tutti_app *app, const tutti_app_task *task) {
+    tutti_trainer_options options = task->trainer;
+    options.batch = app->batch;
+    options.seed = (uint64_t)app->seed;
+    if (app->epochs > 0 && app->batch > task->train->n) {
+        options.batch = task->train->n;
+        if (!app->quiet)
+            fprintf(
+                stderr,
+                "%s: the batch of %lld is cut to the training set's %lld samples: each epoch is "
+                "one step\n",
+                app->name, (long long)app->batch, (long long)task->train->n);
+    }
+    if (!app->quiet)
+        tutti_log_watch(tell_kernels, app);
+    const tutti_status status =
+        tutti_trainer_open(app->graph, app->runtime, &options, &app->trainer);
+    tutti_log_watch(NULL, NULL);
+    return status;
+}
+
 tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task, tutti_metrics *out_test) {
     const tutti_report_options report = {.quiet = app->quiet,
                                          .metrics_path = app->metrics,
@@ -97,10 +126,7 @@ tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task, tutti_met
     TUTTI_TRY(tutti_report_open(&report, &app->report));
     TUTTI_TRY(tutti_profile_open(app->profile, &app->opened_profile));
     TUTTI_TRY(tutti_runtime_open(app->opened_profile, &app->runtime));
-    tutti_trainer_options options = task->trainer;
-    options.batch = app->batch;
-    options.seed = (uint64_t)app->seed;
-    TUTTI_TRY(tutti_trainer_open(app->graph, app->runtime, &options, &app->trainer));
+    TUTTI_TRY(open_trainer(app, task));
     if (app->load != NULL)
         TUTTI_TRY(tutti_weights_load(app->trainer, app->load));
     if (app->explain)

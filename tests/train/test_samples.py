@@ -76,6 +76,10 @@ def bad_input():
     refused(5, "range.csv:2: column \"ill\": \"2\" is out of range", BINARY, "--data",
             path("range.csv", "age,ill\n1,2\n"))
     refused(5, "no column is named \"well\"", BINARY, "--data", path("range.csv"), "--target", "well")
+    refused(5, "half.csv:3: column \"ill\": \"0.5\" is no whole number", BINARY, "--data",
+            path("half.csv", "age,ill\n1,1\n1,0.5\n"))
+    refused(5, "leaves one part empty", BINARY, "--data", path("small.csv", "age,ill\n1,0\n"))
+    refused(2, "there is no header", BINARY, "--data", path("small.csv"), "--no-header", "--target", "ill")
     refused(5, "the file is empty", BINARY, "--data", path("empty.csv", ""))
     refused(1, "missing.csv: No such file", BINARY, "--data", path("missing.csv"))
     refused(1, "digits-images.idx3-ubyte.gz: cannot open: No such file", DIGITS, "--data", path("nowhere"))
@@ -149,7 +153,8 @@ def progress():
     result = run(BINARY, "--epochs", "3")
     check(result.returncode == 0, "binary trains", result)
     check("generated" in result.stdout, "binary says that its data are generated", result)
-    lines = result.stderr.splitlines()
+    # Where nothing is compiled yet, it says so first.
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("binary: ")]
     pattern = (r"epoch \d/3  step \d+/\d+  loss [\d.]+  accuracy [\d.]+ %  val loss [\d.]+  "
                r"val accuracy [\d.]+ %  \d+ samples/s  ETA \d:\d\d")
     check(len(lines) == 3 and all(re.fullmatch(pattern, line) for line in lines), "plain progress lines", result)
@@ -205,6 +210,28 @@ def csv():
     check(end_of(metrics)[0]["test_accuracy"] >= 0.9, "accuracy from CSV: %s" % end_of(metrics)[0])
 
 
+def killed():
+    """The metrics end with the last epoch; an old plot stays, and no empty one appears."""
+    old, new, metrics = path("old.svg", "<old/>"), path("new.svg"), path("killed.jsonl")
+    for plot in (old, new):
+        process = subprocess.Popen([DIGITS, "--epochs", "100000", "--quiet", "--plot", plot, "--metrics", metrics])
+        deadline = time.time() + 60
+        while time.time() < deadline and not (os.path.exists(metrics) and '"event":"epoch"' in open(metrics).read()):
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        check(end_of(metrics)[0]["event"] == "epoch", "the metrics of a killed run end with an epoch")
+        os.remove(metrics)
+    check(open(old).read() == "<old/>", "an old plot stays")
+    check(not os.path.exists(new), "no empty plot is left")
+
+
+def large_batch():
+    result = run(BINARY, "--epochs", "1", "--batch", "100000")
+    check(result.returncode == 0, "a batch larger than the training set", result)
+    check("binary: the batch of 100000 is cut to the training set's 2880 samples" in result.stderr, "it is told", result)
+
+
 def second_start():
     """After one start in empty caches, another compiles nothing and is soon at its first step."""
     caches = {"TUTTI_CACHE_DIR": path("tutti"), "POCL_CACHE_DIR": path("pocl")}
@@ -212,8 +239,11 @@ def second_start():
     starts = []
     for start in range(6):
         metrics = path("start.jsonl")
-        result = run(DIGITS, "--profile", "cpu.0", "--epochs", "1", "--quiet", "--metrics", metrics, **caches)
+        quiet = ["--quiet"] if start > 1 else []
+        result = run(DIGITS, "--profile", "cpu.0", "--epochs", "1", "--metrics", metrics, *quiet, **caches)
         check(result.returncode == 0, "start %d" % start, result)
+        for text in ("digits: compiling for cpu.0", "digits: measuring"):
+            check((text in result.stderr) == (start == 0), "start %d: %s" % (start, text), result)
         kernels = sum(1 for _, _, names in os.walk(path("pocl")) for name in names if name.endswith(".so"))
         starts.append((end_of(metrics)[0], kernels))
     check(starts[0][0]["kernels"]["compiled"] > 0, "the first start compiles: %s" % starts[0][0]["kernels"])
@@ -227,7 +257,7 @@ def second_start():
     check(seconds[0] < limit, "later starts take %s s to the first step, expected %.2f" % (seconds, limit))
 
 
-for test in (usage, bad_input, metrics_and_plot, equal_runs, weights, progress, full_disk, explain, csv, second_start):
+for test in (usage, bad_input, metrics_and_plot, equal_runs, weights, progress, full_disk, explain, csv, killed, large_batch, second_start):
     begin = time.time()
     test()
     print("%s: %.1f s" % (test.__name__, time.time() - begin), flush=True)
