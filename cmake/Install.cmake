@@ -3,7 +3,17 @@ include(CMakePackageConfigHelpers)
 install(DIRECTORY include/tutti DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS tutti_shared tutti_static EXPORT TuttiTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(DIRECTORY samples/profiles DESTINATION ${CMAKE_INSTALL_DATADIR}/tutti)
+# Installed, the schema lies beside the directory of the profiles.
+file(GLOB profiles CONFIGURE_DEPENDS samples/profiles/*.json)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${profiles})
+foreach(profile ${profiles})
+  get_filename_component(name "${profile}" NAME)
+  file(READ "${profile}" text)
+  string(REPLACE "../../docs/profile.schema.json" "../profile.schema.json" text "${text}")
+  file(WRITE "${PROJECT_BINARY_DIR}/generated/profiles/${name}" "${text}")
+  install(FILES "${PROJECT_BINARY_DIR}/generated/profiles/${name}"
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/tutti/profiles)
+endforeach()
 install(FILES docs/profile.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/tutti OPTIONAL)
 file(GLOB man_pages CONFIGURE_DEPENDS docs/man/*.1)
 install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

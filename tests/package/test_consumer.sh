@@ -15,6 +15,12 @@ cmake -S "$here" -B "$dir/cmake" -DCMAKE_PREFIX_PATH="$dir/usr" -DCMAKE_C_FLAGS=
 "$dir/cmake/consumer_shared"
 "$dir/cmake/consumer_static"
 
+for profile in "$dir"/usr/share/tutti/profiles/*.json; do
+    schema=$(sed -n 's/.*"\$schema": "\(.*\)".*/\1/p' "$profile")
+    [ -n "$schema" ] && [ -f "$(dirname "$profile")/$schema" ] || { echo "$profile: no schema at \"$schema\""; exit 1; }
+done
+cmp "$source/docs/profile.schema.json" "$dir/usr/share/tutti/profile.schema.json"
+
 libdir=$(dirname "$(find "$dir/usr" -name libtutti.so | head -n 1)")
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 # shellcheck disable=SC2046,SC2086
