@@ -78,7 +78,8 @@ static int parse_options(int argc, char **argv, request *out) {
                                    options[i].argument != NULL ? required_argument : no_argument,
                                    NULL, options[i].value};
     int value;
-    while ((value = getopt_long(argc, argv, "h", table, NULL)) != -1)
+    opterr = 0;
+    while ((value = getopt_long(argc, argv, ":h", table, NULL)) != -1)
         switch (value) {
         case OPT_JSON:
             out->json = true;
@@ -104,8 +105,10 @@ static int parse_options(int argc, char **argv, request *out) {
         case OPT_VERSION:
             printf("tutti-probe %s\n", tutti_version());
             return 0;
-        default: /* getopt_long has said what */
-            return tutti_status_exit_code(TUTTI_USAGE);
+        case ':':
+            return usage("a value is missing behind ", argv[optind - 1]);
+        default:
+            return usage("unknown or wrongly used option ", argv[optind - 1]);
         }
     if (optind < argc)
         return usage("unexpected argument ", argv[optind]);

@@ -1,9 +1,13 @@
 #include "kernel/source.h"
 
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "base/strbuf.h"
 #include "kernel/embedded.h"
@@ -33,14 +37,34 @@ static tutti_status add_directory(tutti_source_path *path, const char *name, siz
     return TUTTI_OK;
 }
 
+/* A directory that is not there is no error, but seldom what was meant. Told once for a directory,
+ * though each device looks there. */
+static void check_directory(const char *name, const char *from) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static char told[1024];
+    struct stat info;
+    if (stat(name, &info) == 0 && S_ISDIR(info.st_mode))
+        return;
+    pthread_mutex_lock(&lock);
+    const bool again = strncmp(told, name, sizeof told - 1) == 0;
+    snprintf(told, sizeof told, "%s", name);
+    pthread_mutex_unlock(&lock);
+    if (!again)
+        tutti_log_write(TUTTI_LOG_WARNING, "%s: no directory is at \"%s\"", from, name);
+}
+
 static tutti_status collect(const tutti_profile *profile, tutti_source_path *path) {
-    for (int32_t i = 0; profile != NULL && i < profile->n_kernel_path; i++)
+    for (int32_t i = 0; profile != NULL && i < profile->n_kernel_path; i++) {
+        check_directory(profile->kernel_path[i], "the profile's kernel_path");
         TUTTI_TRY(add_directory(path, profile->kernel_path[i], strlen(profile->kernel_path[i])));
+    }
     const char *rest = getenv("TUTTI_KERNEL_PATH");
     while (rest != NULL && *rest != '\0') {
         size_t length = strcspn(rest, ":");
-        if (length != 0)
+        if (length != 0) {
             TUTTI_TRY(add_directory(path, rest, length));
+            check_directory(path->directories[path->n_directories - 1], "TUTTI_KERNEL_PATH");
+        }
         rest += length + (rest[length] == ':');
     }
     return TUTTI_OK;
@@ -74,8 +98,10 @@ static tutti_status fail_missing(const tutti_source_path *path, const char *name
         tutti_strbuf_printf(&where, "%s, ", path->directories[i]);
     put_chain(&chain, includer);
     tutti_status status = tutti_fail(
-        TUTTI_BAD_INPUT, "%s%s: no such kernel file; looked in %sthe embedded kernels", name,
-        chain.text == NULL ? "" : chain.text, where.text == NULL ? "" : where.text);
+        TUTTI_BAD_INPUT,
+        "%s%s: no such kernel file; looked in %sthe embedded kernels "
+        "(TUTTI_KERNEL_PATH or a profile's kernel_path names more directories)",
+        name, chain.text == NULL ? "" : chain.text, where.text == NULL ? "" : where.text);
     tutti_strbuf_free(&where);
     tutti_strbuf_free(&chain);
     return status;

@@ -56,8 +56,8 @@ static bool text_equal(const char *a, const char *b) {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* Sources with options: what is handed to the compiler. */
-static int32_t count_programs(const tutti_plan_mode *m) {
+/* Sources with options. Fewer programs are compiled where several sources share one. */
+static int32_t count_sources(const tutti_plan_mode *m) {
     int32_t count = 0, n = 0;
     for (int32_t s = 0; s < m->n_steps; s++)
         n += m->steps[s].candidate != NULL ? m->steps[s].candidate->n_launches : 0;
@@ -137,8 +137,9 @@ static void put_mode(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
     char time[TEXT];
     tutti_strbuf_printf(
         text,
-        " %s: %" PRId32 " launches of %" PRId32 " programs, predicted %s for %" PRId64 " samples\n",
-        mode_name(mode), launches, count_programs(m),
+        " %s: %" PRId32 " launches of %" PRId32 " different sources, predicted %s for %" PRId64
+        " samples\n",
+        mode_name(mode), launches, count_sources(m),
         time_text(tutti_plan_predicted_s(plan, (tutti_mode)mode, device->device, device->capacity),
                   time),
         device->capacity);

@@ -110,6 +110,16 @@ static void put_types(uint32_t types, tutti_strbuf *why) {
     }
 }
 
+/* "its name is "AMD Radeon", wanted "AMD" ("*AMD*" would match)". */
+static void put_glob(tutti_strbuf *why, const char *what, const char *is, const char *wanted) {
+    tutti_strbuf_printf(why, "its %s is \"%s\", wanted \"%s\"", what, is, wanted);
+    tutti_strbuf part = {0};
+    tutti_strbuf_printf(&part, "*%s*", wanted);
+    if (part.text != NULL && strpbrk(wanted, "*?") == NULL && tutti_glob(part.text, is))
+        tutti_strbuf_printf(why, " (\"*%s*\" would match)", wanted);
+    tutti_strbuf_free(&part);
+}
+
 /* How far the device comes: RANK_ALL when it has everything, else `why` gets the reason. */
 enum { RANK_TYPE, RANK_PLATFORM, RANK_VENDOR, RANK_NAME, RANK_NEEDS, RANK_ALL };
 static int match_rank(const tutti_device_match *m, const tutti_device_info *d, tutti_strbuf *why) {
@@ -119,8 +129,7 @@ static int match_rank(const tutti_device_match *m, const tutti_device_info *d, t
         return RANK_TYPE;
     }
     if (m->platform != NULL && !tutti_glob(m->platform, d->platform_name)) {
-        tutti_strbuf_printf(why, "its platform is \"%s\", wanted \"%s\"", d->platform_name,
-                            m->platform);
+        put_glob(why, "platform", d->platform_name, m->platform);
         return RANK_PLATFORM;
     }
     if (m->vendor != NULL && !vendor_matches(m->vendor, d)) {
@@ -128,7 +137,7 @@ static int match_rank(const tutti_device_match *m, const tutti_device_info *d, t
         return RANK_VENDOR;
     }
     if (m->name != NULL && !tutti_glob(m->name, d->name)) {
-        tutti_strbuf_printf(why, "its name is \"%s\", wanted \"%s\"", d->name, m->name);
+        put_glob(why, "name", d->name, m->name);
         return RANK_NAME;
     }
     if (m->uuid != NULL && !same_uuid(m->uuid, d->uuid)) {

@@ -25,6 +25,10 @@ tutti_status tutti_profile_partition(const tutti_profile_device *entry,
     /* One part that is all of it needs no sub-device. */
     if (parts == 0 || (parts == 1 && (wanted == available || entry->equal_parts == 1)))
         return TUTTI_OK;
+    if (wanted > available && entry->use_compute_units > 0)
+        return tutti_fail(TUTTI_UNSUPPORTED,
+                          "%s has %" PRIu32 " compute units, the profile asks for %" PRIu64,
+                          device->name, available, wanted);
     if (wanted > available)
         return tutti_fail(TUTTI_UNSUPPORTED,
                           "%s has %" PRIu32 " compute units, the profile asks for %" PRIu64

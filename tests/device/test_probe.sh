@@ -50,10 +50,14 @@ expect 0 --version
 says '^tutti-probe [0-9]*\.[0-9]*\.[0-9]*$'
 expect 2 --unknown
 lines 1
+complains "unknown or wrongly used option --unknown; see tutti-probe --help"
+expect 2 --json=yes
+complains "option --json=yes"
 expect 2 surplus
 lines 1
 expect 2 --json --emit-profile -
 expect 2 --select
+complains "a value is missing behind --select"
 if [ -e /dev/full ]; then
     code=0
     "$probe" >/dev/full 2>"$dir/err" || code=$?

@@ -75,12 +75,31 @@ static void missing_file_says_where_it_looked(void **state) {
     char part[700];
     snprintf(part, sizeof part,
              "nowhere.clh, included from m.cl:3: no such kernel file; looked in %s, the embedded "
-             "kernels",
+             "kernels (TUTTI_KERNEL_PATH or a profile's kernel_path names more directories)",
              directory);
     expect_refused("m.cl", TUTTI_BAD_INPUT, part);
     expect_refused("../m.cl", TUTTI_BAD_INPUT, "without \"..\"");
     expect_refused("", TUTTI_BAD_INPUT, "no name of a kernel file");
     expect_refused("/nonexistent/m.cl", TUTTI_IO, "/nonexistent/m.cl");
+}
+
+static void count_warnings(void *user, tutti_log_level level, const char *text) {
+    *(int *)user += level == TUTTI_LOG_WARNING && strstr(text, "/nonexistent/kernels") != NULL;
+}
+
+static void a_missing_directory_is_told_once(void **state) {
+    (void)state;
+    int warnings = 0;
+    const char *const missing = "/nonexistent/kernels";
+    const tutti_profile profile = {.kernel_path = &missing, .n_kernel_path = 1};
+    tutti_log_set(count_warnings, &warnings);
+    for (int i = 0; i < 2; i++) {
+        tutti_source_path path;
+        assert_int_equal(tutti_source_path_make(&profile, &path), TUTTI_OK);
+        tutti_source_path_free(&path);
+    }
+    tutti_log_set(NULL, NULL);
+    assert_int_equal(warnings, 1);
 }
 
 static void earlier_directories_win(void **state) {
@@ -168,6 +187,7 @@ int main(void) {
         cmocka_unit_test(comments_and_system_includes_stay),
         cmocka_unit_test(cycles_and_depth_are_refused),
         cmocka_unit_test(missing_file_says_where_it_looked),
+        cmocka_unit_test(a_missing_directory_is_told_once),
         cmocka_unit_test(earlier_directories_win),
         cmocka_unit_test(log_forms_are_understood),
     };

@@ -404,7 +404,7 @@ static void test_files(void **state) {
          "profile asks for 9 in 9 sub-devices"},
         {"{\"devices\": [{\"match\": {\"type\": \"cpu\"}, \"compute_units\": 9}]}",
          "TUTTI_UNSUPPORTED: t.json:1: devices[0].compute_units: pthread-EPYC has 8 compute units, "
-         "the profile asks for 9 in 1 sub-device"},
+         "the profile asks for 9"},
         {"{\"devices\": [{\"match\": {\"pci\": \"01:00.0\"}, \"partition\": [1, 1]}]}",
          "TUTTI_UNSUPPORTED: t.json:1: devices[0].partition: NVIDIA GeForce RTX 4090 can be "
          "partitioned in at most 1 sub-devices, the profile asks for 2"},
@@ -420,6 +420,30 @@ static void test_files(void **state) {
         if (prefix ? strncmp(text, cases[i].chosen, strlen(cases[i].chosen)) != 0
                    : strcmp(text, cases[i].chosen) != 0)
             fail_msg("%s: \"%s\" instead of \"%s\"", cases[i].text, text, cases[i].chosen);
+    }
+}
+
+static void a_part_of_a_name_gets_a_hint(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *hint; /* NULL: none */
+    } cases[] = {{"GeForce", "wanted \"GeForce\" (\"*GeForce*\" would match)"},
+                 {"GeForce*", NULL},
+                 {"Voodoo", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{\"devices\": [{\"match\": {\"name\": \"%s\"}}]}",
+                 cases[i].name);
+        tutti_profile *profile = NULL;
+        assert_int_equal(tutti_profile_parse("t.json", text, strlen(text), &profile), TUTTI_OK);
+        tutti_selection *chosen = NULL;
+        int32_t count = 0;
+        assert_int_equal(tutti_profile_apply(profile, &inventory, &chosen, &count, NULL),
+                         TUTTI_NO_DEVICE);
+        const char *wanted = cases[i].hint != NULL ? cases[i].hint : "would match";
+        if ((strstr(tutti_error_message(), wanted) != NULL) != (cases[i].hint != NULL))
+            fail_msg("%s: \"%s\"", cases[i].name, tutti_error_message());
+        tutti_profile_free(profile);
     }
 }
 
@@ -534,9 +558,13 @@ int main(void) {
     tutti_log_set(NULL, NULL);
     setenv("TUTTI_LOG", "off", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_expressions),   cmocka_unit_test(test_bad_expressions),
-        cmocka_unit_test(test_files),         cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_nothing_there), cmocka_unit_test(test_partition),
+        cmocka_unit_test(a_part_of_a_name_gets_a_hint),
+        cmocka_unit_test(test_expressions),
+        cmocka_unit_test(test_bad_expressions),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_nothing_there),
+        cmocka_unit_test(test_partition),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
