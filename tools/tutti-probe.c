@@ -123,6 +123,24 @@ static bool takes_part(const probe *p, int32_t device) {
     return p->inventory->devices[device].unusable[0] == '\0' && p->reports[device].skipped == NULL;
 }
 
+/* What the selected devices are to be split in. */
+static tutti_status note_parts(probe *p, const tutti_selection *chosen, int32_t count) {
+    for (int32_t i = 0; i < count; i++) {
+        uint32_t *units;
+        tutti_device_report *report = &p->reports[chosen[i].device];
+        TUTTI_TRY(tutti_profile_partition(chosen[i].entry, &p->inventory->devices[chosen[i].device],
+                                          &units, &report->n_parts));
+        report->parts = units == NULL ? NULL
+                                      : tutti_arena_copy(&p->arena, units,
+                                                         (size_t)report->n_parts * sizeof *units);
+        const bool lost = units != NULL && report->parts == NULL;
+        tutti_free(units);
+        if (lost)
+            return TUTTI_OUT_OF_MEMORY;
+    }
+    return TUTTI_OK;
+}
+
 /* Marks what --select, or without it being a duplicate, leaves out. */
 static tutti_status apply_selection(probe *p) {
     if (p->wanted.select == NULL) {
@@ -144,6 +162,8 @@ static tutti_status apply_selection(probe *p) {
         if (p->reports[i].skipped == NULL)
             status = TUTTI_OUT_OF_MEMORY;
     }
+    if (status == TUTTI_OK)
+        status = note_parts(p, chosen, n_chosen);
     tutti_free(chosen);
     tutti_free(reasons);
     tutti_profile_free(profile);

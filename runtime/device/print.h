@@ -11,7 +11,9 @@
 
 /* What is known of a device beside the inventory. Zero: nothing was asked for. */
 typedef struct tutti_device_report {
-    const char *skipped; /* why a selection left it out, NULL when it did not */
+    const char *skipped;   /* why a selection left it out, NULL when it did not */
+    const uint32_t *parts; /* compute units of the sub-devices that the selection makes of it */
+    int32_t n_parts;       /* 0: it is used as a whole */
     const char *selftest_problem, *bench_problem; /* could not be run; NULL when it was or was not
                                                      asked for */
     const tutti_selftest_result *selftest;        /* NULL when there is none */

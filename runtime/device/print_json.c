@@ -220,6 +220,10 @@ static void put_device(writer *w, const tutti_inventory *inventory, int32_t inde
     if (select) {
         put_bool(w, "selected", r->skipped == NULL);
         put_text_or_null(w, "not_selected_because", r->skipped);
+        begin(w, "sub_devices", "[");
+        for (int32_t i = 0; i < r->n_parts; i++)
+            put_uint(w, NULL, r->parts[i]);
+        end(w, "]");
     }
     put_text(w, "type", tutti_device_type_name(d->type));
     put_fields(w, d);

@@ -191,6 +191,13 @@ static void put_device(const tree *t, const tutti_inventory *inventory, const tu
     } else if (r->skipped != NULL) {
         key(t, "not selected");
         tutti_strbuf_printf(t->out, "%s\n", r->skipped);
+    } else if (r->n_parts > 0) {
+        key(t, "used as");
+        tutti_strbuf_printf(t->out, "%" PRId32 " sub-device%s of", r->n_parts,
+                            r->n_parts == 1 ? "" : "s");
+        for (int32_t i = 0; i < r->n_parts; i++)
+            tutti_strbuf_printf(t->out, "%s %" PRIu32, i > 0 ? "," : "", r->parts[i]);
+        tutti_strbuf_puts(t->out, " compute units\n");
     }
     put_details(t, d);
     put_selftest(t, r);

@@ -94,6 +94,16 @@ lines 1
 expect 5 --select 'gpux'
 complains "did you mean"
 
+cat >"$dir/parts.json" <<'END'
+{"devices": [{"match": {"type": "cpu", "index": 0}, "partition": [1, 1]}]}
+END
+if [ "$(nproc)" -ge 2 ]; then
+    expect 0 --select "$dir/parts.json"
+    says 'used as  *2 sub-devices of 1, 1 compute units'
+    expect 0 --select "$dir/parts.json" --json
+    json '[device["sub_devices"] for device in devices][:2] == [[1, 1], []]'
+fi
+
 # A profile of what was found: it parses, it takes the same devices, and it is not overwritten by accident.
 expect 0 --emit-profile "$dir/all.json"
 last="the emitted profile"
