@@ -289,8 +289,8 @@ static tutti_status choose(chooser *choosers, tutti_kernels **kernels, int32_t c
             for (int32_t r = 0; r < choosers[i].n_requests; r++)
                 open +=
                     !choosers[i].requests[r].answered && choosers[i].requests[r].skipped == NULL;
-        tutti_log_write(TUTTI_LOG_INFO, "kernels: measuring those of %d ops that have a choice",
-                        open);
+        tutti_log_write(TUTTI_LOG_INFO,
+                        "kernels: measuring, since %d ops have several to choose from", open);
         /* A candidate that does not build is out; the tuner says so. */
         const tutti_status status = tutti_kernels_build_all(kernels, count, NULL);
         if (status != TUTTI_OK && status != TUTTI_BUILD_FAILED)
