@@ -117,7 +117,7 @@ static void no_driver_at_all(void **state) {
 
 static void broken_drivers_hide_nothing(void **state) {
     (void)state;
-    setenv("TUTTI_DISCOVER_DEADLINE_MS", "2500", 1);
+    setenv("TUTTI_DISCOVER_DEADLINE_MS", "6500", 1);
     write_icd("01-blank.icd", "\nlibother.so\n");
     write_icd("02-empty.icd", "");
     write_icd("03-crlf.icd", "libpocl.so.2\r\n");
@@ -143,14 +143,14 @@ static void broken_drivers_hide_nothing(void **state) {
     assert_problem(inventory, "06-dangling.icd", "cannot be read");
     assert_problem(inventory, "07-abort.icd",
                    "crashed (signal 6, Aborted): some driver: cannot go on");
-    assert_problem(inventory, "08-hang.icd", "hung: no answer in 2500 ms");
+    assert_problem(inventory, "08-hang.icd", "hung: no answer in 6500 ms");
     assert_string_equal(of_icd(inventory, "09-good.icd")->problem, "");
     assert_string_equal(of_icd(inventory, "09-good.icd")->name, "Good");
     assert_int_equal(inventory->n_devices, 1);
     assert_string_equal(inventory->devices[0].name, "Survivor");
     assert_string_equal(inventory->devices[0].vendor, "Fake vendor");
     assert_string_equal(inventory->devices[0].id, "cpu.0");
-    assert_true(took_s < 9); /* one deadline, not one per driver */
+    assert_true(took_s < 13); /* one deadline, not one per driver */
     tutti_inventory_free(inventory);
 }
 
