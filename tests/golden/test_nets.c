@@ -9,8 +9,6 @@
 #include "tutti/tutti.h"
 
 enum { STEPS = 50 };
-#define LOSSES  1e-4
-#define WEIGHTS 1e-3
 
 static golden_file file;
 static tutti_profile *profile;
@@ -23,6 +21,7 @@ typedef struct net {
     tutti_plan *plan;
     tutti_run *run;
     golden batches, labels;
+    double tolerance[2]; /* of losses and weights */
 } net;
 
 /* logits of x, a batch of b->batches, as the sizes say. */
@@ -56,6 +55,8 @@ static void net_open(net *n, const char *name, build_fn build, const tutti_optim
     *n = (net){.name = name};
     n->batches = golden_get(&file, name, "x");
     n->labels = golden_get(&file, name, "y");
+    for (int i = 0; i < 2; i++)
+        n->tolerance[i] = (double)((const float *)golden_get(&file, name, "tolerance").data)[i];
     OK(tutti_graph_make(&n->graph));
     tutti_graph *g = n->graph;
     n->x = input_for(g, "x", &n->batches);
@@ -98,7 +99,7 @@ static void each_weight(const net *n, const char *when, bool write) {
         float *got = malloc(size);
         memset(got, 0xFF, size);
         OK(tutti_run_read(n->run, t, got, size));
-        golden_check(group, name, expected.data, got, expected.count, WEIGHTS);
+        golden_check(group, name, expected.data, got, expected.count, n->tolerance[1]);
         free(got);
     }
 }
@@ -118,9 +119,10 @@ static void check_net(const char *name, build_fn build, const tutti_optimizer *o
         float loss = NAN;
         OK(tutti_run_step(n.run, TUTTI_TRAIN, n.batches.dim[1], feeds, 2,
                           &(tutti_fetch){n.loss, &loss}, 1));
-        golden_check(name, "losses", (const float *)losses.data + step, &loss, 1, LOSSES);
+        char when[24];
+        snprintf(when, sizeof when, "loss of step %d", (int)step + 1);
+        golden_check(name, when, (const float *)losses.data + step, &loss, 1, n.tolerance[0]);
         if (step + 1 == 1 || step + 1 == 10 || step + 1 == STEPS) {
-            char when[16];
             snprintf(when, sizeof when, "step%d", (int)step + 1);
             each_weight(&n, when, false);
         }
