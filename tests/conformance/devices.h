@@ -92,9 +92,22 @@ static inline bool same_candidate(const tutti_candidate *a, const tutti_candidat
     return true;
 }
 
-/* Jobs come in pairs: what the second has in common with the first is not run twice. */
+static inline int64_t work_items(const tutti_launch *launch, int64_t n) {
+    int64_t count = 1;
+    for (int32_t d = 0; d < launch->rank; d++) {
+        const tutti_range *r = &launch->range[d];
+        const int64_t unit = r->per_item * r->local;
+        count *= (tutti_extent_value(r->items, n) + unit - 1) / unit * r->local;
+    }
+    return count;
+}
+
+/* Jobs come in pairs: what the second has in common with the first is not run twice. Interpreters
+ * do without library routines and without many work-groups that are mostly padding. */
 static inline bool is_wanted(const job *j, const tutti_candidate *candidate) {
-    if (candidate->launches[0].routine != NULL && work_limit < INFINITY)
+    const tutti_launch *first = &candidate->launches[0];
+    if (work_limit < INFINITY &&
+        (first->routine != NULL || (double)work_items(first, j->c.n) > work_limit))
         return false;
     for (int32_t k = 0; j->other && k < j[-1].lowering.n_candidates; k++)
         if (same_candidate(candidate, &j[-1].lowering.candidates[k]))
