@@ -221,7 +221,7 @@ static void rare_classes(void **state) {
         tutti_table_free(part);
         tutti_table_free(rest);
     }
-    assert_int_equal(tutti_table_split(all, 0.01, 1, &part, &rest), TUTTI_INVALID_ARGUMENT);
+    assert_int_equal(tutti_table_split(all, 0.01, 1, &part, &rest), TUTTI_BAD_INPUT);
     assert_null(part);
     tutti_table_free(all);
 }
