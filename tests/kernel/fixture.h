@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "device/environment.h"
 #include "device/quirks.h"
 #include "kernel/library.h"
 #include "seed.h"
@@ -58,7 +59,7 @@ static inline const char *fixture_string(const tutti_device *device, int slot, c
 static inline bool fixture_open(const char *platform, tutti_device *out) {
     cl_platform_id platforms[8];
     cl_uint count = 0;
-    setenv("POCL_AFFINITY", "1", 0);
+    tutti_environment_prepare();
     if (clGetPlatformIDs(8, platforms, &count) != CL_SUCCESS)
         return false;
     for (cl_uint i = 0; i < count && i < 8; i++) {
