@@ -139,7 +139,12 @@ static const tutti_cross_entropy_attr second = {0, 1, 1}, outside = {0.25F, 1, -
 static const tutti_cross_entropy_attr bad = {1.5F, 0, 0};
 static const tutti_op_example examples[] = {
     CASE("smooth", TUTTI_BATCH, 7, 0, 7, smooth),
-    CASE("ignored", TUTTI_BATCH, 3, 0, 3, second),
+    /* Near each other: when one row is left, its loss must not vanish beside the logits' rounding. */
+    {.label = "ignored",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {TUTTI_BATCH, 3}},
+            {.dtype = TUTTI_I32, .rank = 1, .dim = {TUTTI_BATCH}, .hi = 3}},
+     .attr = &second},
     WEIGHTED("weights", TUTTI_BATCH, 49, 0, 49, plain),
     WEIGHTED("all options", 9, 37, -1, 2, outside),
     CASE("one class", 3, 1, -1, 1, outside),
