@@ -75,11 +75,12 @@ TUTTI_API tutti_tensor tutti_detach(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_relu(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sigmoid(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_tanh(tutti_graph *g, tutti_tensor x);
-/* tanh form: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks, Gimpel 2016. */
+/* x times the probability that a normal variable is less than x, 0.5 x (1 + erf(x / sqrt(2))), as
+ * PyTorch's default; Hendrycks, Gimpel 2016. */
 TUTTI_API tutti_tensor tutti_gelu(tutti_graph *g, tutti_tensor x);
-/* The form that defines it, PyTorch's default: x times the probability that a normal variable is less
- * than x. */
-TUTTI_API tutti_tensor tutti_gelu_erf(tutti_graph *g, tutti_tensor x);
+/* Its tanh form (GPT-2; PyTorch: approximate="tanh"): 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+ */
+TUTTI_API tutti_tensor tutti_gelu_tanh(tutti_graph *g, tutti_tensor x);
 /* x where it is positive, else slope x; PyTorch's default slope is 0.01. */
 TUTTI_API tutti_tensor tutti_leaky_relu(tutti_graph *g, tutti_tensor x, float slope);
 /* x where it is positive, else alpha (exp(x) - 1). */

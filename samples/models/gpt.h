@@ -28,7 +28,7 @@ static inline tutti_tensor gpt_block(tutti_graph *g, tutti_tensor x, const gpt_s
     tutti_tensor h = tutti_nn_layer_norm(g, x, ln_1, NULL);
     x = tutti_add(g, x, tutti_nn_multi_head_attention(g, h, sizes->heads, attn, &causal));
     h = tutti_nn_layer_norm(g, x, ln_2, NULL);
-    h = tutti_gelu(g, tutti_nn_linear(g, h, 4 * sizes->width, fc, in));
+    h = tutti_gelu_tanh(g, tutti_nn_linear(g, h, 4 * sizes->width, fc, in));
     return tutti_add(g, x, tutti_nn_linear(g, h, sizes->width, proj, out));
 }
 

@@ -27,7 +27,7 @@ def ops():
     case("log", torch.log, uniform(BATCH, 7, lo=0.01, hi=50))
     case("sqrt", torch.sqrt, uniform(BATCH, 7, lo=0.01, hi=50))
     activations = (("relu", torch.relu), ("sigmoid", torch.sigmoid), ("tanh", torch.tanh),
-                   ("gelu", lambda x: F.gelu(x, approximate="tanh")))
+                   ("gelu_tanh", lambda x: F.gelu(x, approximate="tanh")))
     for name, fn in activations:
         case(name, fn, uniform(BATCH, 40, lo=-6, hi=6))
         far = torch.tensor([-100.0, -50, -20, -1, 1, 20, 50, 100], dtype=torch.float64)

@@ -37,7 +37,7 @@ def make():
     far = torch.tensor([-100.0, -50, -20, -4, -1, 1, 4, 20, 50, 100], dtype=torch.float64).repeat(BATCH, 1)
     activations = {
         "leaky_relu": lambda x: F.leaky_relu(x, 0.01), "elu": F.elu, "elu_alpha": lambda x: F.elu(x, 1.75),
-        "silu": F.silu, "erf": torch.erf, "gelu_erf": F.gelu, "softplus": F.softplus,
+        "silu": F.silu, "erf": torch.erf, "gelu": F.gelu, "softplus": F.softplus,
         "softplus_steep": lambda x: F.softplus(x, 4.5, 60), "hard_sigmoid": F.hardsigmoid, "hard_swish": F.hardswish,
         "log_softmax": lambda x: F.log_softmax(x, -1),
     }
