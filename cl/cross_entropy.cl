@@ -88,14 +88,17 @@ cross_entropy_group(__global const float *restrict x, __global const int *restri
         high = fmax(high, x[c]);
     high = group_max(high, scratch);
     float sum = 0.0f, rest = 0.0f, total = 0.0f;
-    for (int c = id; c < columns; c += LOCAL) {
+    for (int c = id; c < columns; c += LOCAL)
         sum += exp(x[c] - high);
-        rest += WEIGHT(c) * (high - x[c]);
-        total += WEIGHT(c);
-    }
     sum = group_sum(sum, scratch);
-    rest = group_sum(rest, scratch);
-    total = group_sum(total, scratch);
+    if (smoothing > 0.0f) { /* else a class that is ruled out, x = -infinity, would give NaN */
+        for (int c = id; c < columns; c += LOCAL) {
+            rest += WEIGHT(c) * (high - x[c]);
+            total += WEIGHT(c);
+        }
+        rest = group_sum(rest, scratch);
+        total = group_sum(total, scratch);
+    }
     if (id == 0) {
         const int label = labels[r], at = label >= 0 && label < columns ? label : 0;
         finish(high - x[at], WEIGHT(at), log(sum), rest, total, label, r, loss, weight, columns,

@@ -9,6 +9,9 @@
  * branch-free two-sum by Knuth), as errors would add up over the row. */
 #include "rows.clh"
 
+/* The sum with what was lost. Infinite ones and NaN lost nothing, but lost has become NaN. */
+#define WHOLE(sum, lost) (isfinite(sum) ? (sum) + (lost) : (sum))
+
 #define ADD(type, sum, lost, value)                                                                \
     do {                                                                                           \
         const type added = (sum) + (value);                                                        \
@@ -28,7 +31,7 @@ __kernel void cumsum_items(__global const float *restrict x, __global float *res
     for (int r = 0; r < R; r++, at += step) {
         const float value = x[at];
         ADD(float, sum, lost, value);
-        y[at] = sum + lost;
+        y[at] = WHOLE(sum, lost);
     }
 }
 
@@ -42,7 +45,7 @@ cumsum_columns(__global const float *restrict x, __global float *restrict y, int
     for (int r = 0; r < R; r++, at += step) {
         const float16 value = load16(x + at, count, 0.0f);
         ADD(float16, sum, lost, value);
-        store16(y + at, count, sum + lost);
+        store16(y + at, count, WHOLE(sum, lost));
     }
 }
 
@@ -63,7 +66,7 @@ cumsum_group(__global const float *restrict x, __global float *restrict y, int i
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         if (r < R)
-            y[at] = (sum + scan[id]) + lost;
+            y[at] = WHOLE(sum + scan[id], lost);
         const float value = scan[LOCAL - 1];
         ADD(float, sum, lost, value);
         barrier(CLK_LOCAL_MEM_FENCE);

@@ -48,9 +48,12 @@ tutti_status tutti_conv_check(const tutti_node_info *node, const char *const *na
     TUTTI_TRY(check_option(node, "stride", attr->stride, 1));
     TUTTI_TRY(check_option(node, "padding", attr->padding, 0));
     TUTTI_TRY(check_option(node, "dilation", attr->dilation, 1));
-    if (attr->groups < 1)
-        return tutti_op_fail(node, TUTTI_SHAPE, "groups is %" PRId64 ", expected at least 1",
-                             attr->groups);
+    const tutti_shape *x = &node->in_type[0].shape;
+    if (attr->groups < 1 || attr->groups > x->dim[1])
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "%s is %s, groups is %" PRId64 ": expected 1 to its %" PRId64
+                             " channels",
+                             names[0], tutti_shape_text(x, text), attr->groups, x->dim[1]);
     return TUTTI_OK;
 }
 

@@ -146,6 +146,12 @@ static const tutti_op_example examples[] = {
             {.dtype = TUTTI_I32, .rank = 1, .dim = {TUTTI_BATCH}, .hi = 3}},
      .attr = &second},
     WEIGHTED("weights", TUTTI_BATCH, 49, 0, 49, plain),
+    /* The sum of distances, which only smoothing needs, is infinite. */
+    {.label = "far apart",
+     .n_in = 2,
+     .in = {{.rank = 2, .dim = {TUTTI_BATCH, 60}, .lo = -3e38F, .no_grad = true},
+            {.dtype = TUTTI_I32, .rank = 1, .dim = {TUTTI_BATCH}, .hi = 60}},
+     .attr = &plain},
     WEIGHTED("all options", 9, 37, -1, 2, outside),
     CASE("one class", 3, 1, -1, 1, outside),
     {.label = "labels outside",

@@ -1,4 +1,5 @@
 /* Sums of all elements up to each one along an axis, or from each one on. */
+#include <math.h>
 #include <stdio.h>
 
 #include "op/axis.h"
@@ -101,6 +102,16 @@ static const cumsum_attr first = {0, 0}, second = {1, 0}, second_reverse = {1, 1
                          last_reverse = {-1, 1}, no_axis = {2, 0};
 #define CASE(text, tag, dims, ...)                                                                 \
     { .label = text, .n_in = 1, .in = {{.rank = dims, .dim = {__VA_ARGS__}}}, .attr = &(tag) }
+#define INFINITE(text, tag, dims, ...)                                                             \
+    {                                                                                              \
+        .label = text, .n_in = 1,                                                                  \
+        .in = {{.rank = dims,                                                                      \
+                .dim = {__VA_ARGS__},                                                              \
+                .lo = INFINITY,                                                                    \
+                .hi = INFINITY,                                                                    \
+                .no_grad = true}},                                                                 \
+        .attr = &(tag)                                                                             \
+    }
 static const tutti_op_example examples[] = {
     CASE("vector", first, 1, 37),
     CASE("rows", last, 2, TUTTI_BATCH, 9),
@@ -110,6 +121,9 @@ static const tutti_op_example examples[] = {
     CASE("channels", second, 3, TUTTI_BATCH, 5, 19),
     CASE("channels reversed", second_reverse, 3, TUTTI_BATCH, 5, 6),
     CASE("columns", first, 2, 19, 33),
+    INFINITE("infinite rows", last, 2, TUTTI_BATCH, 9),
+    INFINITE("infinite long rows", last, 2, 3, 300),
+    INFINITE("infinite columns", first, 2, 19, 33),
     {.label = "the batch",
      .n_in = 1,
      .in = {{.rank = 2, .dim = {TUTTI_BATCH, 4}}},

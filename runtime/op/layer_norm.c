@@ -4,9 +4,7 @@
 
 tutti_tensor tutti_layer_norm(tutti_graph *g, tutti_tensor x, tutti_tensor gamma, tutti_tensor beta,
                               int32_t n_axes, float eps) {
-    const int32_t rank = tutti_graph_tensor_shape(g, x).rank;
-    const tutti_norm_attr attr = {.first = rank - n_axes, .last = rank, .groups = 1, .eps = eps};
-    return tutti_norm_apply(g, &tutti_op_layer_norm, x, gamma, beta, &attr);
+    return tutti_norm_rows(g, &tutti_op_layer_norm, x, gamma, beta, n_axes, eps, false);
 }
 
 static const tutti_norm_attr one = {1, 2, 1, 1e-5F, 0}, two = {1, 3, 1, 1e-3F, 0},

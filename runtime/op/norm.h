@@ -56,6 +56,10 @@ void tutti_norm_ref(const tutti_ref_call *call);
 /* Their constructor: gamma and beta may be invalid, which means none. */
 tutti_tensor tutti_norm_apply(tutti_graph *graph, const tutti_op *op, tutti_tensor x,
                               tutti_tensor gamma, tutti_tensor beta, const tutti_norm_attr *attr);
+/* The same where the last n_axes axes are the channels, in one group. */
+tutti_tensor tutti_norm_rows(tutti_graph *graph, const tutti_op *op, tutti_tensor x,
+                             tutti_tensor gamma, tutti_tensor beta, int32_t n_axes, float eps,
+                             bool rms);
 /* Mean (0 for RMS) and 1 / sqrt(variance + eps) of a row, in double. */
 void tutti_norm_statistics(const float *x, int64_t length, const tutti_norm_attr *attr,
                            double *out_mean, double *out_rstd);

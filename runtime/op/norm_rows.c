@@ -1,4 +1,5 @@
 /* What layer, group and RMS norm share. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -14,6 +15,20 @@ tutti_tensor tutti_norm_apply(tutti_graph *graph, const tutti_op *op, tutti_tens
             graph, tutti_fail(TUTTI_INVALID_ARGUMENT, "%s: beta without gamma", op->name));
     const int32_t n_in = gamma.id == 0 ? 1 : beta.id == 0 ? 2 : 3;
     return tutti_op_apply1(graph, op, (tutti_tensor[]){x, gamma, beta}, n_in, attr, sizeof *attr);
+}
+
+tutti_tensor tutti_norm_rows(tutti_graph *graph, const tutti_op *op, tutti_tensor x,
+                             tutti_tensor gamma, tutti_tensor beta, int32_t n_axes, float eps,
+                             bool rms) {
+    const tutti_shape shape = tutti_tensor_type(graph, x).shape;
+    char text[TUTTI_SHAPE_TEXT];
+    if (tutti_graph_owns(graph, x) && (n_axes < 1 || n_axes > shape.rank - (shape.batched ? 1 : 0)))
+        return tutti_graph_reject(
+            graph, tutti_fail(TUTTI_SHAPE, "%s: x is %s: its last %" PRId32 " axes make no row",
+                              op->name, tutti_shape_text(&shape, text), n_axes));
+    const tutti_norm_attr attr = {
+        .first = shape.rank - n_axes, .last = shape.rank, .groups = 1, .eps = eps, .rms = rms};
+    return tutti_norm_apply(graph, op, x, gamma, beta, &attr);
 }
 
 tutti_status tutti_norm_check(const tutti_node_info *node, const tutti_shape *x,

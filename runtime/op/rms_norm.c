@@ -4,10 +4,7 @@
 
 tutti_tensor tutti_rms_norm(tutti_graph *g, tutti_tensor x, tutti_tensor gamma, int32_t n_axes,
                             float eps) {
-    const int32_t rank = tutti_graph_tensor_shape(g, x).rank;
-    const tutti_norm_attr attr = {
-        .first = rank - n_axes, .last = rank, .groups = 1, .eps = eps, .rms = 1};
-    return tutti_norm_apply(g, &tutti_op_rms_norm, x, gamma, (tutti_tensor){0}, &attr);
+    return tutti_norm_rows(g, &tutti_op_rms_norm, x, gamma, (tutti_tensor){0}, n_axes, eps, true);
 }
 
 static const tutti_norm_attr one = {1, 2, 1, 1e-5F, 1}, two = {1, 3, 1, 0.25F, 1};

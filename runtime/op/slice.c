@@ -28,8 +28,8 @@ tutti_tensor tutti_slice(tutti_graph *g, tutti_tensor x, int32_t axis, int64_t b
                                                     " and a step of at least 1",
                                                     tutti_shape_text(&shape, text), attr.begin,
                                                     stop, step, at, attr.extent));
-        attr.step = step;
         attr.count = (stop - attr.begin - 1) / step + 1;
+        attr.step = attr.count > 1 ? step : 1;
         if (attr.count == attr.extent)
             return x;
     }

@@ -55,6 +55,16 @@ void tutti_split(tutti_graph *g, tutti_tensor x, int32_t axis, int32_t n, const 
                                             tutti_shape_text(&shape, text), n, at, extent));
         return;
     }
+    /* The op sees sums of sizes. */
+    for (int32_t i = 0; i < n && sizes != NULL && extent > 0; i++)
+        if (sizes[i] < 1 || sizes[i] > extent) {
+            (void)tutti_graph_reject(g, tutti_fail(TUTTI_SHAPE,
+                                                   "split: x is %s: part %" PRId32 " has %" PRId64
+                                                   " of the %" PRId64 " elements of axis %" PRId32,
+                                                   tutti_shape_text(&shape, text), i, sizes[i],
+                                                   extent, at));
+            return;
+        }
     split(g, x, axis, n, sizes, extent / n, out);
 }
 

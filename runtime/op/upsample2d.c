@@ -16,9 +16,13 @@ tutti_tensor tutti_upsample2d(tutti_graph *g, tutti_tensor x,
     int64_t size[2] = {0, 0};
     for (int d = 0; d < 2 && options != NULL; d++) {
         size[d] = options->size[d];
-        /* A factor beyond the largest size is refused with the size. */
-        if (size[d] == 0 && shape.rank == 4 && options->scale[d] <= TUTTI_IMAGE_MAX)
-            size[d] = shape.dim[2 + d] * options->scale[d];
+        const int64_t scale = options->scale[d];
+        /* One out of range is refused as if it was the size. */
+        if (size[d] == 0)
+            size[d] = shape.rank == 4 && shape.dim[2 + d] <= TUTTI_IMAGE_MAX && scale > 0 &&
+                              scale <= TUTTI_IMAGE_MAX
+                          ? shape.dim[2 + d] * scale
+                          : scale;
     }
     return tutti_upsample2d_node(g, x, options != NULL && options->mode == TUTTI_UPSAMPLE_BILINEAR,
                                  size[0], size[1]);

@@ -114,6 +114,19 @@ static void a_shift_needs_a_scale(void **state) {
     rejected(tutti_layer_norm(graph, x, none, beta, 1, 1e-5F), "layer_norm: beta without gamma");
 }
 
+static void a_row_has_axes(void **state) {
+    (void)state;
+    const tutti_tensor none = {0};
+    rejected(tutti_layer_norm(graph, x, none, none, 0, 1e-5F),
+             "layer_norm: x is Nx3x4: its last 0 axes make no row");
+}
+
+static void the_batch_is_in_no_row(void **state) {
+    (void)state;
+    rejected(tutti_rms_norm(graph, x, (tutti_tensor){0}, 3, 1e-5F),
+             "rms_norm: x is Nx3x4: its last 3 axes make no row");
+}
+
 /* Sums over this device's samples, divided by what the whole batch counts. */
 static void a_mean_over_the_batch_divides_by_the_whole_batch(void **state) {
     (void)state;
@@ -177,6 +190,8 @@ int main(void) {
         TEST(optimize_needs_options),
         TEST(batch_norm_checks_its_arguments),
         TEST(a_shift_needs_a_scale),
+        TEST(a_row_has_axes),
+        TEST(the_batch_is_in_no_row),
         TEST(a_mean_over_the_batch_divides_by_the_whole_batch),
         TEST(composed_losses_refuse_unequal_shapes),
         TEST(cosine_embedding_needs_a_target_per_row),

@@ -121,7 +121,13 @@ static void upsampling_takes_a_size_or_a_scale(void **state) {
         tutti_upsample2d(graph, x, &(tutti_upsample2d_options){.size = {5, 0}, .scale = {2, 3}}),
         "Nx4x5x21");
     rejected(tutti_upsample2d(graph, x, &(tutti_upsample2d_options){.scale = {2, INT64_MAX}}),
-             "upsample2d: size of the result is 18x0");
+             "upsample2d: size of the result is 18x9223372036854775807");
+}
+
+static void a_scale_is_positive(void **state) {
+    (void)state;
+    rejected(tutti_upsample2d(graph, x, &(tutti_upsample2d_options){.scale = {2, INT64_MIN}}),
+             "upsample2d: size of the result is 18x-9223372036854775808");
 }
 
 static void padding_has_defaults(void **state) {
@@ -143,6 +149,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(pooling_has_defaults, setup, teardown),
         cmocka_unit_test_setup_teardown(global_pooling_needs_images, setup, teardown),
         cmocka_unit_test_setup_teardown(upsampling_takes_a_size_or_a_scale, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_scale_is_positive, setup, teardown),
         cmocka_unit_test_setup_teardown(padding_has_defaults, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

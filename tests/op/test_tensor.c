@@ -53,6 +53,7 @@ static void a_slice_of_everything_is_the_tensor(void **state) {
     assert_int_equal(tutti_slice(graph, x, 1, 0, 6, 1).id, x.id);
     assert_int_equal(tutti_slice(graph, x, -1, -4, TUTTI_END, 1).id, x.id);
     has_shape(tutti_slice(graph, x, 1, -5, -1, 3), "Nx2x4");
+    has_shape(tutti_slice(graph, x, 1, 2, TUTTI_END, INT64_MAX), "Nx1x4");
 }
 
 /* One row per sample is still no axis of extent 1. */
@@ -94,6 +95,20 @@ static void the_batch_is_not_split(void **state) {
     tutti_tensor part[1];
     tutti_split(graph, x, 0, 1, NULL, part);
     rejected(part[0], "split: x is Nx6x4: axis 0 is the batch");
+}
+
+/* Also where sums of them would overflow. */
+static void a_part_lies_within(void **state) {
+    (void)state;
+    int64_t sizes[20];
+    tutti_tensor part[20];
+    for (int i = 0; i < 20; i++)
+        sizes[i] = INT64_MAX;
+    sizes[0] = 1;
+    tutti_split(graph, x, 1, 20, sizes, part);
+    for (int i = 0; i < 20; i++)
+        rejected(part[i], "split: x is Nx6x4: part 1 has 9223372036854775807 of the 6 elements of "
+                          "axis 1");
 }
 
 static void parts_must_be_some(void **state) {
@@ -343,6 +358,7 @@ int main(void) {
         TEST(a_slice_goes_forward),
         TEST(parts_make_the_axis),
         TEST(the_batch_is_not_split),
+        TEST(a_part_lies_within),
         TEST(parts_must_be_some),
         TEST(an_expanded_shape_fits),
         TEST(an_expanded_shape_broadcasts),
