@@ -127,6 +127,7 @@ static int32_t collect_group(tutti_kernels *kernels, int32_t first, const char *
         tutti_unit *unit = &kernels->units[i];
         char *other = NULL;
         if (!may_merge(unit) || unit->trial != kernels->units[first].trial ||
+            unit->common != kernels->units[first].common ||
             !tutti_merge_rest(unit->options, &other))
             continue;
         if (strcmp(other, rest) == 0) {
@@ -211,41 +212,114 @@ tutti_status tutti_kernels_build(tutti_kernels *kernels) {
     return status;
 }
 
-static tutti_status build_job(void *user) {
-    return tutti_kernels_build(user);
+static bool same_model(const tutti_kernels *a, const tutti_kernels *b) {
+    const tutti_device_info *x = &a->device->info, *y = &b->device->info;
+    return a->merge && b->merge && strcmp(x->name, y->name) == 0 &&
+           strcmp(x->driver_version, y->driver_version) == 0 &&
+           strcmp(x->platform_name, y->platform_name) == 0 &&
+           strcmp(x->platform_version, y->platform_version) == 0;
+}
+
+static bool will_merge(const tutti_kernels *kernels, const tutti_unit *unit) {
+    for (int32_t i = 0; i < kernels->n_units; i++)
+        if (may_merge(&kernels->units[i]) && kernels->units[i].trial == unit->trial &&
+            memcmp(kernels->units[i].digest, unit->digest, TUTTI_DIGEST_BYTES) == 0)
+            return true;
+    return false;
+}
+
+/* Of several devices of one model, such as the parts of a processor, one is the owner and has work
+ * of its own. What they have in common makes a program by itself, the same for all: one device has
+ * it compiled and the others find it in the driver's cache. */
+static void mark_common(tutti_kernels *const *kernels, int32_t count) {
+    for (int32_t i = 0; i < count; i++)
+        for (int32_t u = 0; u < kernels[i]->n_units; u++) {
+            tutti_unit *unit = &kernels[i]->units[u];
+            int32_t models = 0, with = 0;
+            for (int32_t k = 0; k < count; k++)
+                if (k != i && same_model(kernels[i], kernels[k])) {
+                    models++;
+                    with += will_merge(kernels[k], unit) ? 1 : 0;
+                }
+            unit->common = models > 0 && with == models;
+        }
+}
+
+/* Devices that are built one after another. */
+typedef struct build_job {
+    tutti_kernels *const *kernels; /* of all devices */
+    tutti_status *statuses;
+    char **messages;
+    int32_t first, count; /* of all devices; those of the model of the first are built */
+} build_job;
+
+static bool builds_before(const build_job *job, int32_t index) {
+    for (int32_t i = 0; i < index; i++)
+        if (same_model(job->kernels[i], job->kernels[index]))
+            return true;
+    return false;
+}
+
+static tutti_status run_job(void *user) {
+    const build_job *job = user;
+    for (int32_t i = job->first; i < job->count; i++) {
+        if (i != job->first && !same_model(job->kernels[job->first], job->kernels[i]))
+            continue;
+        job->statuses[i] = tutti_kernels_build(job->kernels[i]);
+        if (job->statuses[i] != TUTTI_OK)
+            job->messages[i] = strdup(tutti_error_message());
+    }
+    return TUTTI_OK;
+}
+
+static void build_models(build_job *jobs, tutti_worker **workers, int32_t count) {
+    /* The first model is built by this thread; so is one whose thread cannot start. */
+    for (int32_t i = 1; i < count; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "build %d", (int)i);
+        if (builds_before(&jobs[i], i))
+            continue;
+        if (tutti_worker_start(&workers[i], name) == TUTTI_OK)
+            tutti_worker_post(workers[i], run_job, &jobs[i]);
+        else
+            (void)run_job(&jobs[i]);
+    }
+    (void)run_job(&jobs[0]);
+    for (int32_t i = 1; i < count; i++) {
+        const tutti_status done = workers[i] != NULL ? tutti_worker_wait(workers[i]) : TUTTI_OK;
+        (void)done; /* run_job's failures are in statuses */
+        tutti_worker_stop(workers[i]);
+    }
 }
 
 tutti_status tutti_kernels_build_all(tutti_kernels *const *kernels, int32_t count,
                                      tutti_status *statuses) {
-    tutti_worker **workers = calloc((size_t)count + 1, sizeof(tutti_worker *));
-    if (workers == NULL)
-        return tutti_fail_memory((size_t)count * sizeof(tutti_worker *), "building kernels");
-    /* The last device is built by this thread; so is one whose thread cannot start. */
-    for (int32_t i = 0; i + 1 < count; i++) {
-        char name[24];
-        snprintf(name, sizeof name, "build %d", (int)i);
-        if (tutti_worker_start(&workers[i], name) == TUTTI_OK)
-            tutti_worker_post(workers[i], build_job, kernels[i]);
-        else
-            workers[i] = NULL;
+    if (count == 0)
+        return TUTTI_OK;
+    const size_t n = (size_t)count;
+    tutti_worker **workers = calloc(n, sizeof(tutti_worker *));
+    build_job *jobs = calloc(n, sizeof *jobs);
+    tutti_status *all = calloc(n, sizeof *all), first = TUTTI_OK;
+    char **messages = calloc(n, sizeof *messages);
+    if (workers == NULL || jobs == NULL || all == NULL || messages == NULL) {
+        first = tutti_fail_memory(n * sizeof *jobs, "building kernels");
+    } else {
+        for (int32_t i = 0; i < count; i++)
+            jobs[i] = (build_job){kernels, all, messages, i, count};
+        mark_common(kernels, count);
+        build_models(jobs, workers, count);
     }
-    tutti_status first = TUTTI_OK;
-    char *message = NULL;
-    for (int32_t i = count - 1; i >= 0; i--) {
-        tutti_status status =
-            workers[i] != NULL ? tutti_worker_wait(workers[i]) : tutti_kernels_build(kernels[i]);
-        if (status != TUTTI_OK) {
-            first = status;
-            free(message);
-            message = strdup(tutti_error_message());
-        }
+    for (int32_t i = 0; all != NULL && messages != NULL && i < count; i++) {
+        if (all[i] != TUTTI_OK && first == TUTTI_OK)
+            first =
+                messages[i] != NULL ? tutti_fail_from(all[i], messages[i]) : TUTTI_OUT_OF_MEMORY;
         if (statuses != NULL)
-            statuses[i] = status;
-        tutti_worker_stop(workers[i]);
+            statuses[i] = all[i];
+        free(messages[i]);
     }
-    if (first != TUTTI_OK && message != NULL)
-        tutti_fail_from(first, message);
-    free(message);
     free(workers);
+    free(jobs);
+    free(all);
+    free(messages);
     return first;
 }

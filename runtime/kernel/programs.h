@@ -41,6 +41,7 @@ typedef struct tutti_unit {
     int32_t merged;     /* number of the unit in a merged program, or -1 */
     tutti_unit_state state;
     bool wanted;          /* since the last build */
+    bool common;          /* devices of the same model want it in the same build */
     tutti_status failure; /* FAILED: status and message */
     char *message;
 } tutti_unit;

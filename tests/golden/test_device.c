@@ -1,12 +1,13 @@
-/* The same goldens through plan and run, on the devices that are there: every op forward and
- * backward in one step, optimizers step by step, the network's losses and weights. */
+/* The same goldens through plan and run, on one processor as two devices: every op forward and
+ * backward in one step, optimizers step by step, the network's losses and weights; the batch first
+ * whole on the first device, then in halves. TUTTI_TEST_PROFILE names other devices. */
 #include "cases.h"
+#include "devices.h"
 #include "training.h"
 #include "tutti/plan.h"
 
 static golden_file file;
-static tutti_profile *profile;
-static tutti_runtime *runtime;
+static devices dev;
 
 typedef struct session {
     tutti_plan *plan;
@@ -14,7 +15,7 @@ typedef struct session {
 } session;
 
 static void session_open(session *s, const tutti_graph *graph, int64_t batch) {
-    OK(tutti_plan_make(graph, runtime, &(tutti_plan_options){.batch = batch}, &s->plan));
+    OK(tutti_plan_make(graph, dev.runtime, &(tutti_plan_options){.batch = batch}, &s->plan));
     OK(tutti_run_open(s->plan, &(tutti_run_options){.seed = 1}, &s->run));
 }
 
@@ -103,21 +104,26 @@ static void check_family(size_t first, size_t end) {
             names[n_fetches][0] = cases[c].name;
             names[n_fetches][1] = what;
             expected[n_fetches] = golden_get(&file, cases[c].name, what);
-            float *got = malloc((size_t)expected[n_fetches].count * 4);
-            memset(got, 0xFF, (size_t)expected[n_fetches].count * 4);
-            fetches[n_fetches++] = (tutti_fetch){tensor, got};
+            fetches[n_fetches] =
+                (tutti_fetch){tensor, malloc((size_t)expected[n_fetches].count * 4)};
+            n_fetches++;
         }
         if (p->has_grad)
             feeds[n_feeds++] = (tutti_feed){p->dout, p->dout_value.data};
     }
     OK(tutti_graph_freeze(g));
     session_open(&s, g, N);
-    OK(tutti_run_step(s.run, TUTTI_TRAIN, N, feeds, n_feeds, fetches, n_fetches));
-    for (int32_t i = 0; i < n_fetches; i++) {
-        golden_check(names[i][0], names[i][1], expected[i].data, fetches[i].data, expected[i].count,
-                     1e-5);
-        free(fetches[i].data);
+    for (int split = 0; split < SPLITS; split++) {
+        OK(set_split(&dev, s.run, split));
+        for (int32_t i = 0; i < n_fetches; i++)
+            memset(fetches[i].data, 0xFF, (size_t)expected[i].count * 4);
+        OK(tutti_run_step(s.run, TUTTI_TRAIN, N, feeds, n_feeds, fetches, n_fetches));
+        for (int32_t i = 0; i < n_fetches; i++)
+            golden_check(names[i][0], names[i][1], expected[i].data, fetches[i].data,
+                         expected[i].count, 1e-5);
     }
+    for (int32_t i = 0; i < n_fetches; i++)
+        free(fetches[i].data);
     session_close(&s);
     tutti_graph_free(g);
 }
@@ -163,12 +169,12 @@ static void test_optimizers(void **state) {
     }
 }
 
-static void test_network(void **state) {
-    (void)state;
+static void check_network(int split) {
     mlp m;
     session s;
     mlp_make(&m);
     session_open(&s, m.graph, MLP_BATCH);
+    OK(set_split(&dev, s.run, split));
     for (int i = 0; i < 4; i++) {
         const golden start = golden_get(&file, "mlp/start", mlp_params[i]);
         OK(tutti_run_write(s.run, tutti_graph_find(m.graph, mlp_params[i]), start.data,
@@ -195,20 +201,20 @@ static void test_network(void **state) {
     tutti_graph_free(m.graph);
 }
 
+static void test_network(void **state) {
+    (void)state;
+    for (int split = 0; split < SPLITS; split++)
+        check_network(split);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ops),
                                        cmocka_unit_test(test_optimizers),
                                        cmocka_unit_test(test_network)};
-    const char *devices = getenv("TUTTI_TEST_PROFILE");
-    if (tutti_profile_open(devices != NULL ? devices : "auto", &profile) != TUTTI_OK ||
-        tutti_runtime_open(profile, &runtime) != TUTTI_OK) {
-        fprintf(stderr, "%s\n", tutti_error_message());
-        return 1;
-    }
+    devices_open(&dev);
     golden_open(&file);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     golden_close(&file);
-    tutti_runtime_close(runtime);
-    tutti_profile_free(profile);
+    devices_close(&dev);
     return failed;
 }

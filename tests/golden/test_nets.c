@@ -1,18 +1,19 @@
 /* The networks of samples/models in training against PyTorch (make_nets.py): losses of 50 steps,
- * weights after 1, 10 and 50. TUTTI_GOLDEN_DIR names a directory with other sizes, such as
- * `make_goldens.py --full` writes; TUTTI_TEST_PROFILE the devices. */
+ * weights after 1, 10 and 50, first with each batch whole on the first of two devices, then in halves.
+ * TUTTI_GOLDEN_DIR names a directory with other sizes, such as `make_goldens.py --full` writes;
+ * TUTTI_TEST_PROFILE other devices. */
 #include "../../samples/models/gpt.h"
 #include "../../samples/models/lenet.h"
 #include "../../samples/models/mlp.h"
 #include "../../samples/models/resnet.h"
+#include "devices.h"
 #include "golden.h"
 #include "tutti/tutti.h"
 
 enum { STEPS = 50 };
 
 static golden_file file;
-static tutti_profile *profile;
-static tutti_runtime *runtime;
+static devices dev;
 
 typedef struct net {
     const char *name; /* "nets/lenet" */
@@ -69,12 +70,11 @@ static void net_open(net *n, const char *name, build_fn build, const tutti_optim
     with_lr.lr = *(const float *)golden_get(&file, name, "lr").data;
     (void)tutti_graph_optimize(g, &with_lr);
     OK(tutti_graph_freeze(g));
-    OK(tutti_plan_make(g, runtime, &(tutti_plan_options){.batch = n->batches.dim[1]}, &n->plan));
-    OK(tutti_run_open(n->plan, &(tutti_run_options){.seed = 1}, &n->run));
+    OK(tutti_plan_make(g, dev.runtime, &(tutti_plan_options){.batch = n->batches.dim[1]},
+                       &n->plan));
 }
 
 static void net_close(net *n) {
-    tutti_run_close(n->run);
     tutti_plan_free(n->plan);
     tutti_graph_free(n->graph);
 }
@@ -108,24 +108,33 @@ static const char *row(const golden *data, int64_t index) {
     return (const char *)data->data + (index % data->dim[0]) * (data->count / data->dim[0]) * 4;
 }
 
+static void train(net *n, const char *name) {
+    const golden losses = golden_get(&file, name, "losses");
+    assert_int_equal(losses.count, STEPS);
+    each_weight(n, "start", true);
+    for (int64_t step = 0; step < STEPS; step++) {
+        const tutti_feed feeds[] = {{n->x, row(&n->batches, step)}, {n->y, row(&n->labels, step)}};
+        float loss = NAN;
+        OK(tutti_run_step(n->run, TUTTI_TRAIN, n->batches.dim[1], feeds, 2,
+                          &(tutti_fetch){n->loss, &loss}, 1));
+        char when[24];
+        snprintf(when, sizeof when, "loss of step %d", (int)step + 1);
+        golden_check(name, when, (const float *)losses.data + step, &loss, 1, n->tolerance[0]);
+        if (step + 1 == 1 || step + 1 == 10 || step + 1 == STEPS) {
+            snprintf(when, sizeof when, "step%d", (int)step + 1);
+            each_weight(n, when, false);
+        }
+    }
+}
+
 static void check_net(const char *name, build_fn build, const tutti_optimizer *optimizer) {
     net n;
     net_open(&n, name, build, optimizer);
-    const golden losses = golden_get(&file, name, "losses");
-    assert_int_equal(losses.count, STEPS);
-    each_weight(&n, "start", true);
-    for (int64_t step = 0; step < STEPS; step++) {
-        const tutti_feed feeds[] = {{n.x, row(&n.batches, step)}, {n.y, row(&n.labels, step)}};
-        float loss = NAN;
-        OK(tutti_run_step(n.run, TUTTI_TRAIN, n.batches.dim[1], feeds, 2,
-                          &(tutti_fetch){n.loss, &loss}, 1));
-        char when[24];
-        snprintf(when, sizeof when, "loss of step %d", (int)step + 1);
-        golden_check(name, when, (const float *)losses.data + step, &loss, 1, n.tolerance[0]);
-        if (step + 1 == 1 || step + 1 == 10 || step + 1 == STEPS) {
-            snprintf(when, sizeof when, "step%d", (int)step + 1);
-            each_weight(&n, when, false);
-        }
+    for (int split = 0; split < SPLITS; split++) {
+        OK(tutti_run_open(n.plan, &(tutti_run_options){.seed = 1}, &n.run));
+        OK(set_split(&dev, n.run, split));
+        train(&n, name);
+        tutti_run_close(n.run);
     }
     net_close(&n);
 }
@@ -158,12 +167,8 @@ int main(void) {
         cmocka_unit_test(test_resnet),
         cmocka_unit_test(test_gpt),
     };
-    const char *devices = getenv("TUTTI_TEST_PROFILE"), *dir = getenv("TUTTI_GOLDEN_DIR");
-    if (tutti_profile_open(devices != NULL ? devices : "auto", &profile) != TUTTI_OK ||
-        tutti_runtime_open(profile, &runtime) != TUTTI_OK) {
-        fprintf(stderr, "%s\n", tutti_error_message());
-        return 1;
-    }
+    const char *dir = getenv("TUTTI_GOLDEN_DIR");
+    devices_open(&dev);
     if (dir != NULL) {
         char pattern[4096];
         snprintf(pattern, sizeof pattern, "%s/*.safetensors", dir);
@@ -173,7 +178,6 @@ int main(void) {
     }
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     golden_close(&file);
-    tutti_runtime_close(runtime);
-    tutti_profile_free(profile);
+    devices_close(&dev);
     return failed;
 }

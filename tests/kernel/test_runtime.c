@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "kernel/programs.h"
 #include "kernel/runtime.h"
 #include "tutti/runtime.h"
 
@@ -44,15 +45,29 @@ static void devices_of_a_profile_build_together(void **state) {
         fail_msg("%s", tutti_error_message());
     OK(tutti_runtime_open(profile, &runtime));
     assert_int_equal(tutti_runtime_device_count(runtime), 2);
-    tutti_launch launch = {.source = "__kernel void both(void) {}\n",
-                           .entry = "both",
-                           .options = "",
-                           .rank = 1,
-                           .range = {{{1, 0}, 1, 1}}};
+    static const char *const sources[] = {"__kernel void first(void) {}\n",
+                                          "__kernel void second(void) {}\n",
+                                          "__kernel void own(void) {}\n"};
+    static const char *const entries[] = {"first", "second", "own"};
     for (int i = 0; i < 2; i++)
-        OK(tutti_kernels_want(runtime->kernels[i], &launch, "both"));
+        for (int k = 0; k < (i == 0 ? 3 : 2); k++) {
+            tutti_launch launch = {.source = sources[k],
+                                   .entry = entries[k],
+                                   .options = "",
+                                   .rank = 1,
+                                   .range = {{{1, 0}, 1, 1}}};
+            OK(tutti_kernels_want(runtime->kernels[i], &launch, entries[k]));
+        }
     OK(tutti_kernels_build_all(runtime->kernels, 2, NULL));
-    assert_int_equal(tutti_runtime_kernel_stats(runtime).programs, 2);
+    const tutti_kernel_stats stats = tutti_runtime_kernel_stats(runtime);
+    if (runtime->kernels[0]->merge) {
+        /* What both want is one program, compiled once, whatever the first wants besides. */
+        assert_int_equal(stats.programs, 3);
+        assert_int_equal(stats.compiled, 2);
+        assert_int_equal(stats.from_driver, 1);
+    } else {
+        assert_int_equal(stats.programs, 5);
+    }
     tutti_runtime_close(runtime);
     tutti_profile_free(profile);
 }
