@@ -44,8 +44,10 @@ typedef enum tutti_init_kind {
     TUTTI_INIT_CONSTANT,         /* a */
     TUTTI_INIT_UNIFORM,          /* [a, b) */
     TUTTI_INIT_NORMAL,           /* mean a, standard deviation b */
-    TUTTI_INIT_KAIMING_UNIFORM,  /* [-a/sqrt(fan), a/sqrt(fan)), a = gain * sqrt(3); fan: see b */
-    TUTTI_INIT_KAIMING_NORMAL,   /* standard deviation a/sqrt(fan), a = gain; fan: see b */
+    TUTTI_INIT_KAIMING_UNIFORM,  /* [-a/sqrt(fan), a/sqrt(fan)), a = gain * sqrt(3), 0 means sqrt(6)
+                                    (for ReLU); fan: see b */
+    TUTTI_INIT_KAIMING_NORMAL,   /* standard deviation a/sqrt(fan), a = gain, 0 means sqrt(2);
+                                    likewise */
     TUTTI_INIT_XAVIER_UNIFORM,   /* within +-a * sqrt(6 / (fan_in + fan_out)); gain a, 0 means 1 */
     TUTTI_INIT_XAVIER_NORMAL,    /* standard deviation a * sqrt(2 / (fan_in + fan_out)); likewise */
     TUTTI_INIT_TRUNCATED_NORMAL, /* as NORMAL, but drawn again beyond a +- 2b */

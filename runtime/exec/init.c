@@ -78,8 +78,8 @@ static double fan_of(const tutti_tensor_record *record) {
                                 : tutti_fan_in(&record->type.shape);
 }
 
-static double gain_of(const tutti_tensor_record *record) {
-    return record->init.a == 0 ? 1 : (double)record->init.a;
+static double gain_of(const tutti_tensor_record *record, double otherwise) {
+    return record->init.a == 0 ? otherwise : (double)record->init.a;
 }
 
 tutti_status tutti_init_fill(const tutti_tensor_record *record, uint64_t seed, float *out) {
@@ -102,26 +102,27 @@ tutti_status tutti_init_fill(const tutti_tensor_record *record, uint64_t seed, f
         fill_normal(&rng, init.a, init.b, init.kind == TUTTI_INIT_TRUNCATED_NORMAL, count, out);
         break;
     case TUTTI_INIT_KAIMING_UNIFORM: {
-        const float bound = (float)((double)init.a / sqrt(fan_of(record)));
+        const float bound = (float)(gain_of(record, sqrt(6)) / sqrt(fan_of(record)));
         fill_uniform(&rng, -bound, bound, count, out);
         break;
     }
     case TUTTI_INIT_KAIMING_NORMAL:
-        fill_normal(&rng, 0, (float)((double)init.a / sqrt(fan_of(record))), false, count, out);
+        fill_normal(&rng, 0, (float)(gain_of(record, sqrt(2)) / sqrt(fan_of(record))), false, count,
+                    out);
         break;
     case TUTTI_INIT_XAVIER_UNIFORM: {
         const double fans = tutti_fan_in(shape) + tutti_fan_out(shape);
-        const float bound = (float)(gain_of(record) * sqrt(6 / fans));
+        const float bound = (float)(gain_of(record, 1) * sqrt(6 / fans));
         fill_uniform(&rng, -bound, bound, count, out);
         break;
     }
     case TUTTI_INIT_XAVIER_NORMAL: {
         const double fans = tutti_fan_in(shape) + tutti_fan_out(shape);
-        fill_normal(&rng, 0, (float)(gain_of(record) * sqrt(2 / fans)), false, count, out);
+        fill_normal(&rng, 0, (float)(gain_of(record, 1) * sqrt(2 / fans)), false, count, out);
         break;
     }
     case TUTTI_INIT_ORTHOGONAL:
-        return fill_orthogonal(shape, gain_of(record), &rng, out);
+        return fill_orthogonal(shape, gain_of(record, 1), &rng, out);
     }
     return TUTTI_OK;
 }
