@@ -170,6 +170,10 @@ static tutti_status finish(fit *f, tutti_status status) {
     return after != TUTTI_OK ? after : told;
 }
 
+static bool is_factor(float value) {
+    return value >= 0 && isfinite(value);
+}
+
 static tutti_status check_options(const tutti_fit_options *o) {
     const tutti_lr_schedule *s = &o->schedule;
     if (o->epochs < 0 || o->patience < 0 || s->warmup_steps < 0)
@@ -182,13 +186,13 @@ static tutti_status check_options(const tutti_fit_options *o) {
     if ((int)s->kind < TUTTI_LR_CONSTANT || s->kind > TUTTI_LR_ONE_CYCLE)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "fit: no learning-rate schedule has the kind %d",
                           (int)s->kind);
-    if (!isfinite(s->gamma) || !isfinite(s->final_factor) || !isfinite(s->first_factor) ||
-        !isfinite(s->rise) || s->every_epochs < 0)
+    if (!is_factor(s->gamma) || !is_factor(s->final_factor) || !is_factor(s->first_factor) ||
+        !(s->rise >= 0 && s->rise <= 1) || s->every_epochs < 0)
         return tutti_fail(
             TUTTI_INVALID_ARGUMENT,
             "fit: learning-rate schedule: gamma %g, final factor %g, first factor %g, "
-            "rise %g, every %d epochs: expected finite numbers, none negative in "
-            "epochs",
+            "rise %g, every %d epochs: expected finite numbers, none negative, and a rise "
+            "of at most 1",
             (double)s->gamma, (double)s->final_factor, (double)s->first_factor, (double)s->rise,
             s->every_epochs);
     if (!isfinite(o->min_delta))

@@ -525,6 +525,10 @@ static void what_is_missing_is_refused(void **state) {
     refuses(&b, (tutti_fit_options){.schedule = {.kind = (tutti_lr_kind)9}}, "the kind 9");
     refuses(&b, (tutti_fit_options){.schedule = {.kind = TUTTI_LR_STEP, .gamma = NAN}},
             "gamma nan");
+    refuses(&b, (tutti_fit_options){.schedule = {.kind = TUTTI_LR_COSINE, .final_factor = -0.5F}},
+            "final factor -0.5");
+    refuses(&b, (tutti_fit_options){.schedule = {.kind = TUTTI_LR_ONE_CYCLE, .rise = 30}},
+            "rise 30");
     refuses(&b, (tutti_fit_options){.patience = 1, .min_delta = (double)NAN}, "min_delta");
     refuses(&b, (tutti_fit_options){.n_callbacks = 1}, "no array");
     refuses(&b, (tutti_fit_options){.n_callbacks = -1}, "-1 callbacks");
