@@ -139,7 +139,7 @@ static tutti_status learn_target(tutti_encoder *e, const tutti_table *t) {
         learn_numbers(t, target, &mean, &deviation);
         e->target_mean = (float)mean;
         e->target_deviation = (float)deviation;
-        if (deviation > 0)
+        if (e->target_deviation > 0)
             return TUTTI_OK;
     }
     return tutti_fail(TUTTI_BAD_INPUT, "%s: the target \"%s\" has one value only, \"%s\"",
