@@ -226,10 +226,8 @@ static tutti_status check_stored(const tutti_run *run, tutti_tensor tensor, size
 tutti_status tutti_run_read(tutti_run *run, tutti_tensor tensor, void *data, size_t size_bytes) {
     const tutti_tensor_record *record;
     TUTTI_TRY(check_stored(run, tensor, size_bytes, &record));
+    /* The owner holds every parameter and state in every mode. */
     const tutti_region *region = tutti_member_stored(owner_of(run), tensor);
-    if (region == NULL)
-        return tutti_fail(TUTTI_INVALID_ARGUMENT, "\"%s\" is not used by any mode of the graph",
-                          record->name);
     return tutti_buffer_read(owner_of(run)->device, owner_of(run)->chunks[region->chunk],
                              (size_t)region->offset_bytes, data, size_bytes);
 }
