@@ -1,55 +1,5 @@
 /* 1 where a differs from b, else 0. A NaN differs from everything. */
-#include "op/elementwise.h"
-
-tutti_tensor tutti_not_equal(tutti_graph *g, tutti_tensor a, tutti_tensor b) {
-    return tutti_op_apply1(g, &tutti_op_not_equal, (tutti_tensor[]){a, b}, 2, NULL, 0);
-}
-
-static tutti_status expr(const tutti_node_info *node, const char *const *in, char *text,
-                         size_t text_size) {
-    (void)node;
-    return tutti_expr(text, text_size, "(%s != %s ? 1.0f : 0.0f)", in[0], in[1]);
-}
-
-static double ref_element(const tutti_ref_call *call, const double *x, int64_t index) {
-    (void)call;
-    (void)index;
-    return x[0] != x[1] ? 1 : 0;
-}
-
-static void ref(const tutti_ref_call *call) {
-    tutti_elementwise_ref(call, ref_element);
-}
-
-static const tutti_op_example examples[] = {
-    {.label = "different", .n_in = 2, .in = {{.rank = 1, .dim = {37}}, {.rank = 1, .dim = {37}}}},
-    {.label = "same",
-     .n_in = 2,
-     .in = {{.rank = 2, .dim = {TUTTI_BATCH, 5}, .lo = 1, .hi = 1}, {.rank = 0, .lo = 1, .hi = 1}}},
-    {.label = "row",
-     .n_in = 2,
-     .in = {{.rank = 3, .dim = {TUTTI_BATCH, 3, 7}}, {.rank = 1, .dim = {7}}}},
-    {.label = "no fit",
-     .n_in = 2,
-     .in = {{.rank = 2, .dim = {TUTTI_BATCH, 4}}, {.rank = 1, .dim = {3}}},
-     .refused = "not_equal: Nx4 and 3 do not broadcast"},
-    {.label = "labels",
-     .n_in = 2,
-     .in = {{.rank = 1, .dim = {4}}, {.dtype = TUTTI_I32, .rank = 1, .dim = {4}, .hi = 3}},
-     .refused = "not_equal: input 1 is i32, expected f32"},
-};
-
-const tutti_op tutti_op_not_equal = {
-    .name = "not_equal",
-    .summary = "1 where a differs from b, else 0",
-    .n_in_min = 2,
-    .n_in_max = 2,
-    .n_out = 1,
-    .flags = TUTTI_OP_ELEMENTWISE | TUTTI_OP_NO_GRAD,
-    .infer = tutti_elementwise_infer,
-    .cost = tutti_elementwise_cost,
-    .ref = ref,
-    .expr = expr,
-    .examples = examples,
-    .n_examples = TUTTI_COUNT(examples),
-};
+#define NAME     not_equal
+#define OPERATOR !=
+#define SUMMARY  "1 where a differs from b, else 0"
+#include "op/compare.h"

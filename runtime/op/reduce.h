@@ -29,12 +29,6 @@ tutti_status tutti_reduce_lower(const tutti_node_info *node, const tutti_device_
 /* Each element of the result: fold over its elements of x, in order, beginning with start. */
 void tutti_reduce_ref(const tutti_ref_call *call, double start, double (*fold)(double, double));
 
-/* max and min: infer, and the gradient, which goes to all elements that attain the result, in equal
- * parts. The batch cannot be reduced. */
-tutti_status tutti_extremum_infer(const tutti_node_info *node, tutti_infer *out);
-tutti_status tutti_extremum_grad(tutti_graph *graph, const tutti_node_info *node,
-                                 const tutti_tensor *dout, const bool *want, tutti_tensor *din);
-
 /* x / (per_sample * samples of the whole batch - correction). Linear. */
 typedef struct tutti_count_attr {
     double per_sample, correction;
