@@ -9,7 +9,7 @@
  * work-item per row, for CPUs and short rows. cross_entropy_group: a work-group of LOCAL work-items
  * per row.
  */
-#include "rows.clh"
+#include "softmax.clh"
 
 #ifdef WEIGHTED
 #define WEIGHT(c) weights[c]
@@ -42,13 +42,7 @@ __kernel void cross_entropy_row(__global const float *restrict x,
     if (r >= rows)
         return;
     x += (size_t)r * columns;
-    float16 high = (float16)(-INFINITY);
-    for (int c = 0; c < columns; c += 16)
-        high = fmax(high, load16(x + c, columns - c, -INFINITY));
-    const float top = max16(high);
-    float16 sum = (float16)(0.0f);
-    for (int c = 0; c < columns; c += 16)
-        sum += exp(load16(x + c, columns - c, -INFINITY) - (float16)(top));
+    const float top = row_top(x, columns), sum = row_exp_sum(x, columns, top);
     float rest = 0.0f, total = (float)columns;
     if (smoothing > 0.0f) {
         float16 below = (float16)(0.0f), all = (float16)(0.0f);
@@ -68,7 +62,7 @@ __kernel void cross_entropy_row(__global const float *restrict x,
 #endif
     }
     const int label = labels[r], at = label >= 0 && label < columns ? label : 0;
-    finish(top - x[at], WEIGHT(at), log(sum16(sum)), rest, total, label, r, loss, weight, columns,
+    finish(top - x[at], WEIGHT(at), log(sum), rest, total, label, r, loss, weight, columns,
            smoothing, ignore, ignore_index);
 }
 
@@ -83,17 +77,12 @@ cross_entropy_group(__global const float *restrict x, __global const int *restri
     __local float scratch[LOCAL];
     const int r = (int)get_group_id(0), id = (int)get_local_id(0);
     x += (size_t)r * columns;
-    float high = -INFINITY;
-    for (int c = id; c < columns; c += LOCAL)
-        high = fmax(high, x[c]);
-    high = group_max(high, scratch);
-    float sum = 0.0f, rest = 0.0f, total = 0.0f;
-    for (int c = id; c < columns; c += LOCAL)
-        sum += exp(x[c] - high);
-    sum = group_sum(sum, scratch);
+    const float top = group_top(x, columns, scratch);
+    const float sum = group_exp_sum(x, columns, top, scratch);
+    float rest = 0.0f, total = 0.0f;
     if (smoothing > 0.0f) { /* else a class that is ruled out, x = -infinity, would give NaN */
         for (int c = id; c < columns; c += LOCAL) {
-            rest += WEIGHT(c) * (high - x[c]);
+            rest += WEIGHT(c) * (top - x[c]);
             total += WEIGHT(c);
         }
         rest = group_sum(rest, scratch);
@@ -101,7 +90,7 @@ cross_entropy_group(__global const float *restrict x, __global const int *restri
     }
     if (id == 0) {
         const int label = labels[r], at = label >= 0 && label < columns ? label : 0;
-        finish(high - x[at], WEIGHT(at), log(sum), rest, total, label, r, loss, weight, columns,
+        finish(top - x[at], WEIGHT(at), log(sum), rest, total, label, r, loss, weight, columns,
                smoothing, ignore, ignore_index);
     }
 }

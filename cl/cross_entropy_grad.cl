@@ -10,7 +10,7 @@
  * work-item per row, for CPUs and short rows. cross_entropy_grad_group: a work-group of LOCAL
  * work-items per row.
  */
-#include "rows.clh"
+#include "softmax.clh"
 
 #ifdef WEIGHTED
 #define WEIGHT(c) weights[c]
@@ -37,23 +37,11 @@ __kernel void cross_entropy_grad_row(__global const float *restrict x,
             store16(dx + c, columns - c, (float16)(0.0f));
         return;
     }
-    float16 high = (float16)(-INFINITY);
-    for (int c = 0; c < columns; c += 16)
-        high = fmax(high, load16(x + c, columns - c, -INFINITY));
-    const float16 top = (float16)(max16(high));
-    float16 sum = (float16)(0.0f);
+    const float sum = row_exp(x, dx, columns, row_top(x, columns));
 #ifdef WEIGHTED
     float16 all = (float16)(0.0f);
-#endif
-    for (int c = 0; c < columns; c += 16) {
-        const float16 e = exp(load16(x + c, columns - c, -INFINITY) - top);
-        sum += e;
-        store16(dx + c, columns - c, e);
-#ifdef WEIGHTED
+    for (int c = 0; c < columns; c += 16)
         all += load16(weights + c, columns - c, 0.0f);
-#endif
-    }
-#ifdef WEIGHTED
     const float total = sum16(all);
 #else
     const float total = (float)columns;
@@ -61,7 +49,7 @@ __kernel void cross_entropy_grad_row(__global const float *restrict x,
     const bool known = label >= 0 && label < columns;
     const float soft = smoothing / (float)columns;
     const float sharp = (1.0f - smoothing) * (known ? WEIGHT(label) : 0.0f);
-    const float inverse = known ? 1.0f / sum16(sum) : NAN;
+    const float inverse = known ? 1.0f / sum : NAN;
     const float16 scale = (float16)(inverse), weight = (float16)(dloss[r]);
     const float16 whole = (float16)(sharp + soft * total);
     /* The 1 comes off before dloss scales, or rounding would show where both nearly cancel. */
@@ -92,16 +80,11 @@ cross_entropy_grad_group(__global const float *restrict x, __global const int *r
     const int r = (int)get_group_id(0), id = (int)get_local_id(0);
     x += (size_t)r * columns;
     dx += (size_t)r * columns;
-    float high = -INFINITY;
+    const float top = group_top(x, columns, scratch);
+    const float sum = group_exp_sum(x, columns, top, scratch);
+    float total = 0.0f;
     for (int c = id; c < columns; c += LOCAL)
-        high = fmax(high, x[c]);
-    high = group_max(high, scratch);
-    float sum = 0.0f, total = 0.0f;
-    for (int c = id; c < columns; c += LOCAL) {
-        sum += exp(x[c] - high);
         total += WEIGHT(c);
-    }
-    sum = group_sum(sum, scratch);
     total = group_sum(total, scratch);
     const int label = labels[r];
     const bool known = label >= 0 && label < columns;
@@ -110,7 +93,7 @@ cross_entropy_grad_group(__global const float *restrict x, __global const int *r
     const float sharp = (1.0f - smoothing) * (known ? WEIGHT(label) : 0.0f);
     const float scale = known ? 1.0f / sum : NAN, weight = dloss[r];
     for (int c = id; c < columns; c += LOCAL) {
-        const float p = exp(x[c] - high) * scale;
+        const float p = exp(x[c] - top) * scale;
         const float part =
             sharp * (p - (c == label ? 1.0f : 0.0f)) + soft * (p * total - WEIGHT(c));
         dx[c] = ignored ? 0.0f : part * weight;

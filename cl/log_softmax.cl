@@ -3,25 +3,19 @@
  * x and y: rows x columns, dense. log_softmax_row: a work-item per row, for CPUs and short rows.
  * log_softmax_group: a work-group of LOCAL work-items per row.
  */
-#include "rows.clh"
+#include "softmax.clh"
 
-__kernel void log_softmax_row(__global const float *restrict x, __global float *restrict y, int rows,
-                              int columns) {
+__kernel void log_softmax_row(__global const float *restrict x, __global float *restrict y,
+                              int rows, int columns) {
     const int r = (int)get_global_id(0);
     if (r >= rows)
         return;
     x += (size_t)r * columns;
     y += (size_t)r * columns;
-    float16 high = (float16)(-INFINITY);
+    const float top = row_top(x, columns), rest = log(row_exp_sum(x, columns, top));
     for (int c = 0; c < columns; c += 16)
-        high = fmax(high, load16(x + c, columns - c, -INFINITY));
-    const float16 top = (float16)(max16(high));
-    float16 sum = (float16)(0.0f);
-    for (int c = 0; c < columns; c += 16)
-        sum += exp(load16(x + c, columns - c, -INFINITY) - top);
-    const float16 rest = (float16)(log(sum16(sum)));
-    for (int c = 0; c < columns; c += 16)
-        store16(y + c, columns - c, load16(x + c, columns - c, 0.0f) - top - rest);
+        store16(y + c, columns - c,
+                load16(x + c, columns - c, 0.0f) - (float16)(top) - (float16)(rest));
 }
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void
@@ -31,14 +25,8 @@ log_softmax_group(__global const float *restrict x, __global float *restrict y, 
     const int r = (int)get_group_id(0), id = (int)get_local_id(0);
     x += (size_t)r * columns;
     y += (size_t)r * columns;
-    float high = -INFINITY;
+    const float top = group_top(x, columns, scratch);
+    const float rest = log(group_exp_sum(x, columns, top, scratch));
     for (int c = id; c < columns; c += LOCAL)
-        high = fmax(high, x[c]);
-    high = group_max(high, scratch);
-    float sum = 0.0f;
-    for (int c = id; c < columns; c += LOCAL)
-        sum += exp(x[c] - high);
-    const float rest = log(group_sum(sum, scratch));
-    for (int c = id; c < columns; c += LOCAL)
-        y[c] = x[c] - high - rest;
+        y[c] = x[c] - top - rest;
 }

@@ -4,7 +4,7 @@
  * softmax_group: a work-group of LOCAL work-items per row. A row comes from memory once; later
  * sweeps find it in the cache.
  */
-#include "rows.clh"
+#include "softmax.clh"
 
 __kernel void softmax_row(__global const float *restrict x, __global float *restrict y, int rows,
                           int columns) {
@@ -13,17 +13,7 @@ __kernel void softmax_row(__global const float *restrict x, __global float *rest
         return;
     x += (size_t)r * columns;
     y += (size_t)r * columns;
-    float16 high = (float16)(-INFINITY);
-    for (int c = 0; c < columns; c += 16)
-        high = fmax(high, load16(x + c, columns - c, -INFINITY));
-    const float16 top = (float16)(max16(high));
-    float16 sum = (float16)(0.0f);
-    for (int c = 0; c < columns; c += 16) {
-        const float16 e = exp(load16(x + c, columns - c, -INFINITY) - top);
-        sum += e;
-        store16(y + c, columns - c, e);
-    }
-    const float16 factor = (float16)(1.0f / sum16(sum));
+    const float16 factor = (float16)(1.0f / row_exp(x, y, columns, row_top(x, columns)));
     for (int c = 0; c < columns; c += 16)
         store16(y + c, columns - c, load16(y + c, columns - c, 0.0f) * factor);
 }
@@ -34,14 +24,8 @@ softmax_group(__global const float *restrict x, __global float *restrict y, int 
     const int r = (int)get_group_id(0), id = (int)get_local_id(0);
     x += (size_t)r * columns;
     y += (size_t)r * columns;
-    float high = -INFINITY;
+    const float top = group_top(x, columns, scratch);
+    const float factor = 1.0f / group_exp_sum(x, columns, top, scratch);
     for (int c = id; c < columns; c += LOCAL)
-        high = fmax(high, x[c]);
-    high = group_max(high, scratch);
-    float sum = 0.0f;
-    for (int c = id; c < columns; c += LOCAL)
-        sum += exp(x[c] - high);
-    const float factor = 1.0f / group_sum(sum, scratch);
-    for (int c = id; c < columns; c += LOCAL)
-        y[c] = exp(x[c] - high) * factor;
+        y[c] = exp(x[c] - top) * factor;
 }

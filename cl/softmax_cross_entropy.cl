@@ -5,7 +5,7 @@
  * CPUs and short rows. softmax_cross_entropy_group: a work-group of LOCAL work-items per row. A row
  * comes from memory once; the second sweep finds it in the cache.
  */
-#include "rows.clh"
+#include "softmax.clh"
 
 __kernel void softmax_cross_entropy_row(__global const float *restrict x,
                                         __global const int *restrict labels,
@@ -14,15 +14,9 @@ __kernel void softmax_cross_entropy_row(__global const float *restrict x,
     if (r >= rows)
         return;
     x += (size_t)r * columns;
-    float16 high = (float16)(-INFINITY);
-    for (int c = 0; c < columns; c += 16)
-        high = fmax(high, load16(x + c, columns - c, -INFINITY));
-    const float top = max16(high);
-    float16 sum = (float16)(0.0f);
-    for (int c = 0; c < columns; c += 16)
-        sum += exp(load16(x + c, columns - c, -INFINITY) - (float16)(top));
+    const float top = row_top(x, columns), sum = row_exp_sum(x, columns, top);
     const int label = labels[r];
-    loss[r] = label >= 0 && label < columns ? log(sum16(sum)) + (top - x[label]) : NAN;
+    loss[r] = label >= 0 && label < columns ? log(sum) + (top - x[label]) : NAN;
 }
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void
@@ -31,16 +25,10 @@ softmax_cross_entropy_group(__global const float *restrict x, __global const int
     __local float scratch[LOCAL];
     const int r = (int)get_group_id(0), id = (int)get_local_id(0);
     x += (size_t)r * columns;
-    float high = -INFINITY;
-    for (int c = id; c < columns; c += LOCAL)
-        high = fmax(high, x[c]);
-    high = group_max(high, scratch);
-    float sum = 0.0f;
-    for (int c = id; c < columns; c += LOCAL)
-        sum += exp(x[c] - high);
-    sum = group_sum(sum, scratch);
+    const float top = group_top(x, columns, scratch);
+    const float sum = group_exp_sum(x, columns, top, scratch);
     if (id == 0) {
         const int label = labels[r];
-        loss[r] = label >= 0 && label < columns ? log(sum) + (high - x[label]) : NAN;
+        loss[r] = label >= 0 && label < columns ? log(sum) + (top - x[label]) : NAN;
     }
 }

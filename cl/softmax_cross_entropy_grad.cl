@@ -5,7 +5,7 @@
  * row, for CPUs and short rows. softmax_cross_entropy_grad_group: a work-group of LOCAL work-items
  * per row.
  */
-#include "rows.clh"
+#include "softmax.clh"
 
 __kernel void softmax_cross_entropy_grad_row(__global const float *restrict x,
                                              __global const int *restrict labels,
@@ -16,19 +16,10 @@ __kernel void softmax_cross_entropy_grad_row(__global const float *restrict x,
         return;
     x += (size_t)r * columns;
     dx += (size_t)r * columns;
-    float16 high = (float16)(-INFINITY);
-    for (int c = 0; c < columns; c += 16)
-        high = fmax(high, load16(x + c, columns - c, -INFINITY));
-    const float16 top = (float16)(max16(high));
-    float16 sum = (float16)(0.0f);
-    for (int c = 0; c < columns; c += 16) {
-        const float16 e = exp(load16(x + c, columns - c, -INFINITY) - top);
-        sum += e;
-        store16(dx + c, columns - c, e);
-    }
+    const float sum = row_exp(x, dx, columns, row_top(x, columns));
     const int label = labels[r];
     const bool known = label >= 0 && label < columns;
-    const float16 scale = (float16)(known ? 1.0f / sum16(sum) : NAN);
+    const float16 scale = (float16)(known ? 1.0f / sum : NAN);
     const float16 weight = (float16)(dloss[r]);
     /* The 1 comes off before dloss scales, or rounding would show where both nearly cancel. */
     const float at_label = known ? dx[label] : 0.0f;
@@ -38,26 +29,18 @@ __kernel void softmax_cross_entropy_grad_row(__global const float *restrict x,
         dx[label] = (at_label * scale.s0 - 1.0f) * weight.s0;
 }
 
-__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void
-softmax_cross_entropy_grad_group(__global const float *restrict x,
-                                 __global const int *restrict labels,
-                                 __global const float *restrict dloss, __global float *restrict dx,
-                                 int rows, int columns) {
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void softmax_cross_entropy_grad_group(
+    __global const float *restrict x, __global const int *restrict labels,
+    __global const float *restrict dloss, __global float *restrict dx, int rows, int columns) {
     __local float scratch[LOCAL];
     const int r = (int)get_group_id(0), id = (int)get_local_id(0);
     x += (size_t)r * columns;
     dx += (size_t)r * columns;
-    float high = -INFINITY;
-    for (int c = id; c < columns; c += LOCAL)
-        high = fmax(high, x[c]);
-    high = group_max(high, scratch);
-    float sum = 0.0f;
-    for (int c = id; c < columns; c += LOCAL)
-        sum += exp(x[c] - high);
-    sum = group_sum(sum, scratch);
+    const float top = group_top(x, columns, scratch);
+    const float sum = group_exp_sum(x, columns, top, scratch);
     const int label = labels[r];
     const float scale = label >= 0 && label < columns ? 1.0f / sum : NAN;
     const float weight = dloss[r];
     for (int c = id; c < columns; c += LOCAL)
-        dx[c] = (exp(x[c] - high) * scale - (c == label ? 1.0f : 0.0f)) * weight;
+        dx[c] = (exp(x[c] - top) * scale - (c == label ? 1.0f : 0.0f)) * weight;
 }

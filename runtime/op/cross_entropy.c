@@ -8,7 +8,6 @@
 #include "op/cross_entropy.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 tutti_tensor tutti_cross_entropy(tutti_graph *g, tutti_tensor logits, tutti_tensor labels,
                                  const tutti_cross_entropy_options *options) {
@@ -55,17 +54,6 @@ void tutti_cross_entropy_args(const tutti_node_info *node, tutti_lowering *out,
     tutti_launch_i32(out, launch, tutti_extent_const(attr->ignore_index));
 }
 
-double tutti_cross_entropy_row(const float *x, int64_t columns, double *probabilities) {
-    double high = (double)x[0], sum = 0;
-    for (int64_t c = 1; c < columns; c++)
-        high = fmax(high, (double)x[c]);
-    for (int64_t c = 0; c < columns; c++)
-        sum += exp((double)x[c] - high);
-    for (int64_t c = 0; c < columns && probabilities != NULL; c++)
-        probabilities[c] = exp((double)x[c] - high) / sum;
-    return log(sum) + high;
-}
-
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
     tutti_status status = tutti_cross_entropy_check(node, 2);
     if (status == TUTTI_OK)
@@ -104,7 +92,7 @@ static void ref(const tutti_ref_call *call) {
     for (int64_t r = 0; r < rows; r++) {
         const float *x = (const float *)call->in[0] + r * columns;
         const int32_t label = ((const int32_t *)call->in[1])[r];
-        const double log_sum = tutti_cross_entropy_row(x, columns, NULL);
+        const double log_sum = tutti_rows_log_sum(x, columns);
         double loss = 0, weight = 0;
         if (attr->ignore == 0 || label != attr->ignore_index) {
             const bool known = label >= 0 && label < columns;

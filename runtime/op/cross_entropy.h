@@ -15,7 +15,5 @@ tutti_status tutti_cross_entropy_check(const tutti_node_info *node, int32_t weig
 /* Adds the arguments behind rows and columns. */
 void tutti_cross_entropy_args(const tutti_node_info *node, tutti_lowering *out,
                               tutti_launch *launch);
-/* A row in double: probabilities, and the logarithm of the sum of exp(x). */
-double tutti_cross_entropy_row(const float *x, int64_t columns, double *probabilities);
 
 #endif

@@ -7,7 +7,6 @@
 #include "op/cross_entropy.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
     tutti_status status = tutti_cross_entropy_check(node, 3);
@@ -42,7 +41,7 @@ static void ref(const tutti_ref_call *call) {
     const int64_t rows = tutti_extent_value(tutti_rows_count(call->node), call->run->n);
     const float *weights = call->node->n_in == 4 ? call->in[3] : NULL;
     const double s = (double)attr->smoothing;
-    double *p = malloc((size_t)columns * sizeof *p), all = (double)columns;
+    double all = (double)columns;
     if (weights != NULL) {
         all = 0;
         for (int64_t c = 0; c < columns; c++)
@@ -55,16 +54,16 @@ static void ref(const tutti_ref_call *call) {
         float *dx = (float *)call->out[0] + r * columns;
         const bool known = label >= 0 && label < columns;
         const bool ignored = attr->ignore != 0 && label == attr->ignore_index;
-        (void)tutti_cross_entropy_row(x, columns, p);
+        const double log_sum = tutti_rows_log_sum(x, columns);
         for (int64_t c = 0; c < columns; c++) {
             const double wc = weights != NULL ? (double)weights[c] : 1;
             const double wy = !known ? (double)NAN : weights != NULL ? (double)weights[label] : 1;
-            const double sharp = (1 - s) * wy * (p[c] - (c == label ? 1 : 0));
-            const double soft = s / (double)columns * (p[c] * all - wc);
+            const double p = exp((double)x[c] - log_sum);
+            const double sharp = (1 - s) * wy * (p - (c == label ? 1 : 0));
+            const double soft = s / (double)columns * (p * all - wc);
             dx[c] = ignored ? 0 : (float)((sharp + soft) * dloss);
         }
     }
-    free(p);
 }
 
 #define CASE(text, rows, classes, low, high, options)                                              \

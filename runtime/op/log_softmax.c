@@ -7,21 +7,6 @@ tutti_tensor tutti_log_softmax(tutti_graph *g, tutti_tensor x) {
     return tutti_op_apply1(g, &tutti_op_log_softmax, &x, 1, NULL, 0);
 }
 
-static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
-    const tutti_type *x = &node->in_type[0];
-    if (x->dtype != TUTTI_F32)
-        return tutti_op_fail(node, TUTTI_SHAPE, "x is %s, expected f32",
-                             tutti_dtype_name(x->dtype));
-    if (x->shape.rank == 0 || (x->shape.rank == 1 && x->shape.batched)) {
-        char text[TUTTI_SHAPE_TEXT];
-        return tutti_op_fail(node, TUTTI_SHAPE,
-                             "x is %s: expected a last axis that is not the batch",
-                             tutti_shape_text(&x->shape, text));
-    }
-    out->type = *x;
-    return TUTTI_OK;
-}
-
 static tutti_cost cost(const tutti_node_info *node, int64_t n) {
     return tutti_rows_cost(node, n, 20);
 }
@@ -43,13 +28,9 @@ static void ref(const tutti_ref_call *call) {
     for (int64_t r = 0; r < rows; r++) {
         const float *x = (const float *)call->in[0] + r * columns;
         float *y = (float *)call->out[0] + r * columns;
-        double high = (double)x[0], sum = 0;
-        for (int64_t c = 1; c < columns; c++)
-            high = fmax(high, (double)x[c]);
+        const double log_sum = tutti_rows_log_sum(x, columns);
         for (int64_t c = 0; c < columns; c++)
-            sum += exp((double)x[c] - high);
-        for (int64_t c = 0; c < columns; c++)
-            y[c] = (float)((double)x[c] - high - log(sum));
+            y[c] = (float)((double)x[c] - log_sum);
     }
 }
 
@@ -78,7 +59,7 @@ const tutti_op tutti_op_log_softmax = {
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,
-    .infer = infer,
+    .infer = tutti_rows_infer,
     .cost = cost,
     .lower = tutti_rows_lower,
     .grad = grad,

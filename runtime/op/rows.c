@@ -1,6 +1,7 @@
 #include "op/rows.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 /* Rows up to this length are a work-item's work on every device. */
@@ -64,6 +65,29 @@ tutti_cost tutti_rows_cost(const tutti_node_info *node, int64_t n, double flops_
     bytes += 4 * (double)tutti_shape_count(&node->out_type[0].shape, n);
     return (tutti_cost){flops_per_element * (double)tutti_shape_count(&node->in_type[0].shape, n),
                         bytes};
+}
+
+tutti_status tutti_rows_infer(const tutti_node_info *node, tutti_infer *out) {
+    const tutti_type *x = &node->in_type[0];
+    char text[TUTTI_SHAPE_TEXT];
+    if (x->dtype != TUTTI_F32)
+        return tutti_op_fail(node, TUTTI_SHAPE, "x is %s, expected f32",
+                             tutti_dtype_name(x->dtype));
+    if (x->shape.rank == 0 || (x->shape.rank == 1 && x->shape.batched))
+        return tutti_op_fail(node, TUTTI_SHAPE,
+                             "x is %s: expected a last axis that is not the batch",
+                             tutti_shape_text(&x->shape, text));
+    out->type = *x;
+    return TUTTI_OK;
+}
+
+double tutti_rows_log_sum(const float *x, int64_t columns) {
+    double high = (double)x[0], sum = 0;
+    for (int64_t c = 1; c < columns; c++)
+        high = fmax(high, (double)x[c]);
+    for (int64_t c = 0; c < columns; c++)
+        sum += exp((double)x[c] - high);
+    return log(sum) + high;
 }
 
 tutti_status tutti_rows_check_labels(const tutti_node_info *node) {

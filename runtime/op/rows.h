@@ -20,6 +20,10 @@ tutti_launch *tutti_rows_launch(const tutti_node_info *node, const tutti_device_
 tutti_cost tutti_rows_cost(const tutti_node_info *node, int64_t n, double flops_per_element);
 /* Checks logits (f32, rows x columns) and labels (i32, rows). */
 tutti_status tutti_rows_check_labels(const tutti_node_info *node);
+/* infer of softmax and its logarithm. */
+tutti_status tutti_rows_infer(const tutti_node_info *node, tutti_infer *out);
+/* The logarithm of the sum of exp(x), in double. */
+double tutti_rows_log_sum(const float *x, int64_t columns);
 /* The shape without its last axis. */
 tutti_shape tutti_rows_shape(const tutti_shape *shape);
 

@@ -34,14 +34,10 @@ static void ref(const tutti_ref_call *call) {
     const int32_t *labels = call->in[1];
     for (int64_t r = 0; r < rows; r++) {
         const float *x = (const float *)call->in[0] + r * columns;
-        double high = (double)x[0], sum = 0;
-        for (int64_t c = 1; c < columns; c++)
-            high = fmax(high, (double)x[c]);
-        for (int64_t c = 0; c < columns; c++)
-            sum += exp((double)x[c] - high);
-        ((float *)call->out[0])[r] = labels[r] < 0 || labels[r] >= columns
-                                         ? NAN
-                                         : (float)(log(sum) + high - (double)x[labels[r]]);
+        ((float *)call->out[0])[r] =
+            labels[r] < 0 || labels[r] >= columns
+                ? NAN
+                : (float)(tutti_rows_log_sum(x, columns) - (double)x[labels[r]]);
     }
 }
 

@@ -31,13 +31,9 @@ static void ref(const tutti_ref_call *call) {
         const float *x = (const float *)call->in[0] + r * columns;
         float *dx = (float *)call->out[0] + r * columns;
         const bool known = labels[r] >= 0 && labels[r] < columns;
-        double high = (double)x[0], sum = 0;
-        for (int64_t c = 1; c < columns; c++)
-            high = fmax(high, (double)x[c]);
+        const double log_sum = tutti_rows_log_sum(x, columns);
         for (int64_t c = 0; c < columns; c++)
-            sum += exp((double)x[c] - high);
-        for (int64_t c = 0; c < columns; c++)
-            dx[c] = known ? (float)((exp((double)x[c] - high) / sum - (c == labels[r] ? 1 : 0)) *
+            dx[c] = known ? (float)((exp((double)x[c] - log_sum) - (c == labels[r] ? 1 : 0)) *
                                     (double)dloss[r])
                           : NAN;
     }
