@@ -47,6 +47,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_add_scalar = {
     .name = "add_scalar",
     .summary = "x + value",
+    .options = "value",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

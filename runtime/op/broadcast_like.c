@@ -80,6 +80,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_broadcast_like = {
     .name = "broadcast_like",
     .summary = "x expanded to a shape",
+    .options = "the shape",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

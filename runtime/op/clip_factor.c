@@ -46,6 +46,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_clip_factor = {
     .name = "clip_factor",
     .summary = "min(1, max_norm / (x + 1e-6))",
+    .options = "max_norm",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

@@ -59,6 +59,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_constant = {
     .name = "constant",
     .summary = "a value in every element",
+    .options = "the shape, value",
     .n_out = 1,
     .flags = TUTTI_OP_ELEMENTWISE | TUTTI_OP_NO_GRAD,
     .attr_size = sizeof(constant_attr),

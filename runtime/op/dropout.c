@@ -100,6 +100,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_dropout = {
     .name = "dropout",
     .summary = "zeroes elements at random and scales the rest, when training",
+    .options = "probability: 0 to less than 1",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

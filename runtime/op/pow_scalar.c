@@ -85,6 +85,7 @@ static const tutti_op_example examples[] = {
 const tutti_op tutti_op_pow_scalar = {
     .name = "pow_scalar",
     .summary = "x to the power value",
+    .options = "value; x above 0 unless it is a whole number",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

@@ -126,6 +126,7 @@ const tutti_op tutti_op_reshape = {
     .name = "reshape",
     .summary = "the same elements under another shape",
     .shapes = "x of any rank -> dims, with as many elements per sample",
+    .options = "dims; one may be 0, which stands for what is left",
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,

@@ -236,7 +236,8 @@ static void is_up_to_date(void **state) {
     free(text);
 }
 
-/* Ops with a constructor of their own say what shapes they take. */
+/* Ops say what their attributes are, those with a constructor of their own also what shapes they take.
+ */
 static void tables_are_complete(void **state) {
     (void)state;
     char *header = read_text("include/tutti/ops.h");
@@ -246,6 +247,10 @@ static void tables_are_complete(void **state) {
         char call[160];
         snprintf(call, sizeof call, " tutti_%s(", ops[i]->name);
         assert_non_null(ops[i]->summary);
+        if (ops[i]->attr_size > 0 && ops[i]->options == NULL) {
+            print_error("%s: no options\n", ops[i]->name);
+            missing++;
+        }
         if (strstr(header, call) == NULL || (ops[i]->flags & TUTTI_OP_ELEMENTWISE) != 0 ||
             ops[i]->shapes != NULL)
             continue;
