@@ -29,8 +29,9 @@ typedef struct chargpt_options {
 typedef struct chargpt_data {
     tutti_text *text;
     tutti_dataset *train, *validation;
-    int32_t *context; /* of the text that is written */
-    float *logits;    /* of one sample */
+    int32_t *context; /* of the text that is written, and its characters */
+    int64_t n_context;
+    float *logits; /* of one sample */
 } chargpt_data;
 
 static void data_free(chargpt_data *data) {
@@ -100,24 +101,39 @@ static int32_t draw(const float *logits, int32_t n, double temperature, uint64_t
     return best;
 }
 
+/* The end of the prompt as the first context. Before the training, which a character that does not
+ * occur in the text would have been for nothing. */
+static tutti_status read_prompt(const chargpt_options *options, chargpt_data *data) {
+    const tutti_text *text = data->text;
+    const int64_t context = options->sizes.context;
+    const size_t length = options->prompt != NULL ? strlen(options->prompt) : 1;
+    data->n_context = length < (size_t)context ? (int64_t)length : context;
+    data->context = calloc((size_t)context, sizeof *data->context);
+    if (data->context == NULL)
+        return TUTTI_OUT_OF_MEMORY;
+    if (options->prompt == NULL) { /* a new line */
+        data->context[0] = text->id_of['\n'] >= 0 ? text->id_of['\n'] : text->ids[0];
+        return TUTTI_OK;
+    }
+    return tutti_text_encode(text, options->prompt + length - (size_t)data->n_context,
+                             data->n_context, data->context);
+}
+
 /* Continues the prompt, a character at a time. */
 static tutti_status write_text(tutti_app *app, const chargpt_options *options, chargpt_data *data) {
     const int64_t context = options->sizes.context;
     const int32_t vocabulary = data->text->n_vocabulary;
-    const size_t length = strlen(options->prompt);
-    int64_t n = length < (size_t)context ? (int64_t)length : context;
+    int64_t n = data->n_context;
     uint64_t state = (uint64_t)app->seed;
-    data->context = calloc((size_t)context, sizeof *data->context);
     data->logits = calloc((size_t)(context * vocabulary), sizeof *data->logits);
-    if (data->context == NULL || data->logits == NULL)
+    if (data->logits == NULL)
         return TUTTI_OUT_OF_MEMORY;
-    TRY(tutti_text_encode(data->text, options->prompt + length - (size_t)n, n, data->context));
-    printf("\n%s", options->prompt);
+    printf("\n%s", options->prompt != NULL ? options->prompt : "");
     for (int64_t i = 0; i < options->length; i++) {
         /* What follows the last character is not looked at. */
         TRY(tutti_trainer_predict(app->trainer, data->context, 1, data->logits));
-        const int32_t next = draw(data->logits + (n > 0 ? n - 1 : 0) * vocabulary, vocabulary,
-                                  options->temperature, &state);
+        const int32_t next =
+            draw(data->logits + (n - 1) * vocabulary, vocabulary, options->temperature, &state);
         putchar(data->text->vocabulary[next]);
         if (n == context)
             memmove(data->context, data->context + 1, (size_t)--n * sizeof *data->context);
@@ -129,6 +145,7 @@ static tutti_status write_text(tutti_app *app, const chargpt_options *options, c
 
 static tutti_status train(tutti_app *app, chargpt_options *options, chargpt_data *data) {
     TRY(data_load(app, options, data));
+    TRY(read_prompt(options, data));
     options->sizes.vocabulary = data->text->n_vocabulary;
     TRY(build(&options->sizes, app->lr, &app->graph));
     const tutti_app_task task = {
@@ -150,7 +167,6 @@ int main(int argc, char **argv) {
     chargpt_options options = {.sizes = {.layers = 4, .width = 128, .heads = 4, .context = 128},
                                .windows = 1600,
                                .length = 400,
-                               .prompt = "\n",
                                .temperature = 0.8};
     const tutti_app_option own[] = {
         {"layers", "N", "transformer blocks", TUTTI_APP_INT, &options.sizes.layers, 1, 100},
@@ -161,7 +177,7 @@ int main(int argc, char **argv) {
          8192},
         {"windows", "N", "random windows of the text in an epoch", TUTTI_APP_INT, &options.windows,
          1, 1e9},
-        {"prompt", "TEXT", "what the written text begins with", TUTTI_APP_TEXT,
+        {"prompt", "TEXT", "what the written text begins with; default: a new line", TUTTI_APP_TEXT,
          (void *)&options.prompt, 0, 0},
         {"length", "N", "characters to write", TUTTI_APP_INT, &options.length, 0, 1e9},
         {"temperature", "T", "0 takes the likeliest character", TUTTI_APP_REAL,

@@ -108,7 +108,10 @@ def chargpt():
     check("validation loss: " in done.stdout, "chargpt prints its validation loss", done)
     refused("heads", 1, "chargpt", "--data", path("text.txt"), "--width", 30, "--heads", 4)
     refused("~", 5, "chargpt", "--data", path("text.txt"), "--layers", 1, "--width", 8, "--heads", 1, "--context", 8,
-            "--windows", 16, "--epochs", 1, "--prompt", "~")
+            "--windows", 16, "--epochs", 1000000, "--prompt", "~")  # before the training
+    done = run("chargpt", "--data", path("text.txt"), "--layers", 1, "--width", 8, "--heads", 1, "--context", 8, "--windows", 16,
+               "--epochs", 1, "--length", 5)
+    check("validation loss: " in done.stdout, "chargpt needs no prompt and no new line in the text", done)
     path("short.txt").write_text("ab")
     refused("short.txt", 5, "chargpt", "--data", path("short.txt"))
 
