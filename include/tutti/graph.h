@@ -34,6 +34,8 @@ TUTTI_API void tutti_graph_free(tutti_graph *graph);
  * computed with IEEE additions, products, quotients and square roots only, so a seed gives the same
  * bits on every machine.
  *
+ * Where a stands for a gain, 0 means a default and no kind starts with zeros because of it.
+ *
  * fan_in and fan_out of a shape (out, in, ...): in and out times the extents behind them. Usual
  * gains: 1 for linear and sigmoid, sqrt(2) for ReLU, sqrt(2 / (1 + s^2)) for leaky ReLU of slope s,
  * 5/3 for tanh. Sources: Glorot, Bengio: Understanding the difficulty of training deep feedforward
@@ -126,7 +128,7 @@ typedef struct tutti_optimizer {
     /* No weight decay for parameters of rank 0 and 1 (biases, norms), unless their group has one. */
     bool no_decay_on_1d;
     const tutti_param_group
-        *groups; /* borrowed for the call; one that matches nothing is refused */
+        *groups; /* borrowed for the call; one into which no parameter falls is refused */
     int32_t n_groups;
     /* K > 1: gradients of K training steps are added up, and their mean makes one update: K batches
      * of n samples train as one of K n (but for statistics of the batch, and when their loss is

@@ -1,6 +1,7 @@
 #include "graph/graph.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,6 +223,12 @@ static tutti_status check_tensor(const tutti_graph *graph, const char *what, tut
     TUTTI_TRY(tutti_graph_check_open(graph, what));
     if (graph->status != TUTTI_OK)
         return tutti_fail_from(graph->status, tutti_graph_message(graph));
+    if (tensor.id == 0)
+        return tutti_fail(
+            TUTTI_INVALID_ARGUMENT,
+            "%s: the tensor is invalid: is it the gradient of something that the loss "
+            "does not depend on, or was a name not found?",
+            what);
     if (!tutti_graph_owns(graph, tensor))
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "%s: tensor %" PRIu32 " is not of this graph",
                           what, tensor.id);
@@ -251,8 +258,10 @@ tutti_status tutti_graph_set_loss(tutti_graph *graph, tutti_tensor loss) {
 }
 
 static tutti_status set_output(tutti_graph *graph, const char *name, tutti_tensor tensor) {
-    TUTTI_TRY(check_tensor(graph, "output", tensor));
+    char what[TUTTI_NAME_MAX + 16];
     TUTTI_TRY(check_name("output", name));
+    snprintf(what, sizeof what, "output \"%s\"", name);
+    TUTTI_TRY(check_tensor(graph, what, tensor));
     const tutti_tensor other = find_tensor(graph, name);
     if (find_output(graph, name).id != 0 || find_scalar(graph, name) ||
         (other.id != 0 && other.id != tensor.id))

@@ -74,17 +74,45 @@ static bool matches(const tutti_param_group *group, const char *name) {
     return group->pattern == NULL || fnmatch(group->pattern, name, 0) == 0;
 }
 
-/* A group that matches nothing is a misspelt one. */
-static tutti_status check_matches(const tutti_graph *graph, const tutti_optimizer *o) {
-    for (int32_t g = 0; g < o->n_groups; g++) {
-        bool any = false;
-        for (int32_t i = 1; i < graph->n_tensors; i++)
-            any |= is_trained(graph, i) && matches(&o->groups[g], graph->tensors[i].name);
-        if (!any)
-            return tutti_fail(TUTTI_INVALID_ARGUMENT,
-                              "optimize: group %d, \"%s\", matches no parameter that is trained",
-                              (int)g, o->groups[g].pattern != NULL ? o->groups[g].pattern : "*");
+/* The group of a parameter, which is the first that matches; n_groups: none. */
+static int32_t group_of(const tutti_optimizer *o, const char *name) {
+    int32_t g = 0;
+    while (g < o->n_groups && !matches(&o->groups[g], name))
+        g++;
+    return g;
+}
+
+static const char *pattern_of(const tutti_param_group *group) {
+    return group->pattern != NULL ? group->pattern : "*";
+}
+
+/* A group without parameters is misspelt, or behind one that takes them all. */
+static tutti_status check_group(const tutti_graph *graph, const tutti_optimizer *o, int32_t g) {
+    const char *taken = NULL;
+    int32_t by = 0;
+    for (int32_t i = 1; i < graph->n_tensors; i++) {
+        const char *name = graph->tensors[i].name;
+        if (!is_trained(graph, i) || !matches(&o->groups[g], name))
+            continue;
+        by = group_of(o, name);
+        if (by == g)
+            return TUTTI_OK;
+        taken = name;
     }
+    if (taken == NULL)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "optimize: group %d, \"%s\", matches no parameter that is trained",
+                          (int)g, pattern_of(&o->groups[g]));
+    return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                      "optimize: group %d, \"%s\", is left without a parameter: \"%s\" falls into "
+                      "group %d, \"%s\", which comes first",
+                      (int)g, pattern_of(&o->groups[g]), taken, (int)by,
+                      pattern_of(&o->groups[by]));
+}
+
+static tutti_status check_matches(const tutti_graph *graph, const tutti_optimizer *o) {
+    for (int32_t g = 0; g < o->n_groups; g++)
+        TUTTI_TRY(check_group(graph, o, g));
     return TUTTI_OK;
 }
 
@@ -96,16 +124,14 @@ typedef struct choice {
 static choice choose(const tutti_graph *graph, const tutti_optimizer *o, tutti_tensor param) {
     const bool flat = graph->tensors[param.id].type.shape.rank < 2;
     choice c = {1, o->no_decay_on_1d && flat ? 0 : tutti_decimal(o->weight_decay)};
-    for (int32_t i = 0; i < o->n_groups; i++) {
-        const tutti_param_group *group = &o->groups[i];
-        if (!matches(group, graph->tensors[param.id].name))
-            continue;
-        if (group->lr_factor != 0)
-            c.lr_factor = tutti_decimal(group->lr_factor);
-        if (group->weight_decay != 0 || group->no_decay)
-            c.weight_decay = tutti_decimal(group->weight_decay);
-        break;
-    }
+    const int32_t index = group_of(o, graph->tensors[param.id].name);
+    if (index == o->n_groups)
+        return c;
+    const tutti_param_group *group = &o->groups[index];
+    if (group->lr_factor != 0)
+        c.lr_factor = tutti_decimal(group->lr_factor);
+    if (group->weight_decay != 0 || group->no_decay)
+        c.weight_decay = tutti_decimal(group->weight_decay);
     return c;
 }
 

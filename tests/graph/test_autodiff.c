@@ -200,6 +200,7 @@ static void test_errors(void **state) {
     static const tutti_param_group backwards = {.lr_factor = -1};
     static const tutti_param_group undecided = {.weight_decay = 0.5F, .no_decay = true};
     static const tutti_param_group misspelt = {.pattern = "*.bais"};
+    static const tutti_param_group shadowed[] = {{.lr_factor = 2}, {.pattern = "[w]"}};
     static const struct {
         tutti_optimizer options;
         const char *message;
@@ -218,6 +219,8 @@ static void test_errors(void **state) {
         {{.groups = &backwards, .n_groups = 1}, "lr_factor of a group is -1"},
         {{.groups = &undecided, .n_groups = 1}, "has weight_decay 0.5 and no_decay"},
         {{.groups = &misspelt, .n_groups = 1}, "group 0, \"*.bais\", matches no parameter"},
+        {{.groups = shadowed, .n_groups = 2},
+         "group 1, \"[w]\", is left without a parameter: \"w\" falls into group 0, \"*\", which"},
         {{.kind = TUTTI_ADAM, .beta2 = 1}, "beta2 is 1"},
         {{.clip_norm = -1}, "clip_norm is -1"},
     };
@@ -225,6 +228,10 @@ static void test_errors(void **state) {
         g = toy(NULL, &w);
         expect(g, tutti_graph_optimize(g, &bad[i].options), TUTTI_INVALID_ARGUMENT, bad[i].message);
     }
+    g = toy(NULL, &w);
+    assert_int_equal(tutti_graph_backward(g), TUTTI_OK);
+    expect(g, tutti_graph_set_output(g, "g3", (tutti_tensor){0}), TUTTI_INVALID_ARGUMENT,
+           "output \"g3\": the tensor is invalid: is it the gradient of");
     g = toy(&stops, &w);
     expect(g, tutti_graph_optimize(g, &(tutti_optimizer){0}), TUTTI_INVALID_ARGUMENT,
            "the loss depends on no parameter");
