@@ -55,6 +55,7 @@ typedef struct tutti_app {
     bool explain, quiet;
     /* State. */
     bool done;          /* --help or --version was answered: nothing is left to do */
+    uint64_t given;     /* bit i: the command line has options[i] */
     tutti_graph *graph; /* made by the program, freed by tutti_app_finish */
     tutti_profile *opened_profile;
     tutti_runtime *runtime;
@@ -66,14 +67,23 @@ typedef struct tutti_app {
  * what it expects. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_app_parse(tutti_app *app, int argc, char **argv);
 
+/* For options of the program that mean something with a data set of the user only (with_data), or with
+ * the program's own only: TUTTI_USAGE when one of the n names is given otherwise. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_app_check_data(const tutti_app *app, bool with_data,
+                                                           const char *const *names, int32_t n);
+/* Fails with a message of the program, of which tutti_error_message() may be a part. */
+TUTTI_API tutti_status tutti_app_fail(tutti_status status, const char *format, ...)
+    TUTTI_PRINTF(2, 3);
+
 typedef struct tutti_app_task {
     const char *title;             /* of the loss curves */
     tutti_trainer_options trainer; /* batch and seed come from the options */
     tutti_fit_options fit;         /* epochs come from the options; the report is added */
-    const tutti_dataset *train, *test;
+    const tutti_dataset *train;
+    const tutti_dataset *test; /* fit.validation once more, where there is no other */
 } tutti_app_task;
 
-/* Opens profile, devices and trainer, loads weights, prints the plan when --explain asks for it,
+/* Sees that the files can be written, opens profile, devices and trainer, loads weights, prints the plan when --explain asks for it,
  * trains app->graph (frozen) for --epochs, saves weights, evaluates on the test set, writes metrics
  * and loss curves, and prints the summary: test accuracy, samples/s, each device's share, kernels, time to the first step, the path
  * of the loss curves. The trainer stays open for predictions. out_test may be NULL. */

@@ -87,15 +87,34 @@ static void sync_parent(const char *path) {
     }
 }
 
+/* Opens a new file beside path. */
+static tutti_status open_temporary(const char *path, char temporary[4096], int *out_fd) {
+    int length = snprintf(temporary, 4096, "%s.tmpXXXXXX", path);
+    if (length < 0 || length >= 4096)
+        return tutti_fail(TUTTI_IO, "cannot write %s: the path is too long", path);
+    *out_fd = mkostemp(temporary, O_CLOEXEC);
+    return *out_fd < 0 ? io_fail("write", path) : TUTTI_OK;
+}
+
+tutti_status tutti_file_check_write(const char *path) {
+    char temporary[4096];
+    struct stat info;
+    int fd;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        errno = EISDIR;
+        return io_fail("write", path);
+    }
+    TUTTI_TRY(open_temporary(path, temporary, &fd));
+    close(fd);
+    unlink(temporary);
+    return TUTTI_OK;
+}
+
 tutti_status tutti_file_write(const char *path, unsigned mode, const void *data,
                               size_t size_bytes) {
     char temporary[4096];
-    int length = snprintf(temporary, sizeof temporary, "%s.tmpXXXXXX", path);
-    if (length < 0 || (size_t)length >= sizeof temporary)
-        return tutti_fail(TUTTI_IO, "cannot write %s: the path is too long", path);
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return io_fail("write", path);
+    int fd;
+    TUTTI_TRY(open_temporary(path, temporary, &fd));
     bool good =
         fchmod(fd, (mode_t)mode) == 0 && tutti_fd_write(fd, data, size_bytes) && fsync(fd) == 0;
     int error = errno;

@@ -16,6 +16,8 @@ TUTTI_MUST_USE tutti_status tutti_file_read(const char *path, uint64_t limit_byt
  * 0600. */
 TUTTI_MUST_USE tutti_status tutti_file_write(const char *path, unsigned mode, const void *data,
                                              size_t size_bytes);
+/* Whether tutti_file_write could write path, by the same error; nothing is left behind. */
+TUTTI_MUST_USE tutti_status tutti_file_check_write(const char *path);
 /* All of the data to an open file, whatever the pieces; false with errno. */
 TUTTI_MUST_USE bool tutti_fd_write(int fd, const void *data, size_t size_bytes);
 /* Makes a directory and its parents; the last gets mode 0700 when it is made. */

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/status.h"
 
@@ -18,6 +20,14 @@ static tutti_status print_plan(tutti_app *app) {
     tutti_free(text);
     return printed ? TUTTI_OK
                    : tutti_fail(TUTTI_IO, "cannot write standard output: %s", strerror(errno));
+}
+
+tutti_status tutti_app_fail(tutti_status status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    (void)tutti_fail_v(status, format, args);
+    va_end(args);
+    return status;
 }
 
 /* How the fit went, of which only its last event tells. */
@@ -63,17 +73,21 @@ static void print_summary(const tutti_app *app, const tutti_app_task *task,
                           const tutti_progress *end, const tutti_metrics *test) {
     const tutti_kernel_stats kernels = tutti_runtime_kernel_stats(app->runtime);
     const double first = tutti_run_first_step_s(tutti_trainer_run(app->trainer));
-    printf("data: %s; samples: %lld training, %lld validation, %lld test\n", task->train->source,
+    const bool held = task->test == task->fit.validation; /* there is no test set of its own */
+    const char *set = held ? "validation" : "test";
+    printf("data: %s; samples: %lld training, %lld validation", task->train->source,
            (long long)task->train->n,
-           (long long)(task->fit.validation != NULL ? task->fit.validation->n : 0),
-           (long long)task->test->n);
+           (long long)(task->fit.validation != NULL ? task->fit.validation->n : 0));
+    if (!held)
+        printf(", %lld test", (long long)task->test->n);
+    printf("\n");
     if (end->epoch > 0 && end->epoch < end->epochs)
         printf("epochs: %d of %d, stopped since the %s loss had not improved for %d\n", end->epoch,
                end->epochs, task->fit.validation != NULL ? "validation" : "training",
                task->fit.patience);
-    printf("test loss: %.4f\n", test->loss);
+    printf("%s loss: %.4f\n", set, test->loss);
     if (!isnan(test->accuracy))
-        printf("test accuracy: %.2f %%\n", 100 * test->accuracy);
+        printf("%s accuracy: %.2f %%\n", set, 100 * test->accuracy);
     if (end->epoch > 0)
         printf("speed: %.0f samples/s\n", end->samples_per_s);
     printf("devices:\n");
@@ -123,6 +137,8 @@ tutti_status tutti_app_run(tutti_app *app, const tutti_app_task *task, tutti_met
                                          .metrics_path = app->metrics,
                                          .plot_path = app->plot,
                                          .title = task->title};
+    if (app->save != NULL) /* now, not when hours of training would be lost */
+        TUTTI_TRY(tutti_file_check_write(app->save));
     TUTTI_TRY(tutti_report_open(&report, &app->report));
     TUTTI_TRY(tutti_profile_open(app->profile, &app->opened_profile));
     TUTTI_TRY(tutti_runtime_open(app->opened_profile, &app->runtime));

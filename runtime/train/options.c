@@ -39,10 +39,18 @@ static void shared_options(tutti_app *app, tutti_app_option out[SHARED]) {
     memcpy(out, options, sizeof options);
 }
 
+/* Limits of whole numbers are exact but for those beyond int64_t, which no value can reach. */
+static long long whole(double limit) {
+    return limit >= 0x1p63 ? INT64_MAX : (long long)limit;
+}
+
 static tutti_status bad_value(const tutti_app_option *option, const char *text) {
-    return tutti_fail(
-        TUTTI_USAGE, "option '--%s': \"%s\" is not %s from %.15g to %.15g", option->name, text,
-        option->kind == TUTTI_APP_INT ? "a whole number" : "a number", option->min, option->max);
+    if (option->kind == TUTTI_APP_INT)
+        return tutti_fail(TUTTI_USAGE,
+                          "option '--%s': \"%s\" is not a whole number from %lld to %lld",
+                          option->name, text, whole(option->min), whole(option->max));
+    return tutti_fail(TUTTI_USAGE, "option '--%s': \"%s\" is not a number from %.15g to %.15g",
+                      option->name, text, option->min, option->max);
 }
 
 /* Word `index` of "a|b|c"; its length is 0 when there is none. */
@@ -122,7 +130,7 @@ static void print_help(const tutti_app *app, const tutti_app_option *options, in
     printf("Usage: %s [OPTION]...\n%s\n\n", app->name, app->summary != NULL ? app->summary : "");
     for (int32_t i = 0; i < count; i++)
         print_option(options + i);
-    printf("  %-22s this text\n  %-22s the version\n\n", "--help", "--version");
+    printf("  %-22s this text\n  %-22s the version\n\n", "-h, --help", "--version");
     printf(
         "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no usable device, 4 a device computes\n"
         "wrong, 5 bad input, 6 device lost, 7 out of memory.\n"
@@ -142,10 +150,10 @@ static tutti_status read_options(tutti_app *app, int argc, char **argv,
     optind = 0; /* so that a program may parse more than once */
     opterr = 0;
     for (;;) {
-        const int value = getopt_long(argc, argv, ":", table, NULL);
+        const int value = getopt_long(argc, argv, ":h", table, NULL);
         if (value == -1)
             break;
-        if (value == HELP) {
+        if (value == HELP || value == 'h') {
             print_help(app, options, count);
             app->done = true;
             return TUTTI_OK;
@@ -166,6 +174,8 @@ static tutti_status read_options(tutti_app *app, int argc, char **argv,
         if (value < FIRST_VALUE)
             return tutti_fail(TUTTI_USAGE, "unknown option '%s'; see --help", argv[optind - 1]);
         TUTTI_TRY(store(&options[value - FIRST_VALUE], optarg));
+        if (value >= FIRST_VALUE + SHARED)
+            app->given |= UINT64_C(1) << (value - FIRST_VALUE - SHARED);
     }
     if (optind < argc)
         return tutti_fail(TUTTI_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
@@ -177,8 +187,24 @@ tutti_status tutti_app_parse(tutti_app *app, int argc, char **argv) {
     if (app->n_options < 0 || app->n_options > OWN_MAX)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "%d options, expected at most %d", app->n_options,
                           OWN_MAX);
+    app->given = 0;
     shared_options(app, options);
     for (int32_t i = 0; i < app->n_options; i++)
         options[SHARED + i] = app->options[i];
     return read_options(app, argc, argv, options, SHARED + app->n_options);
+}
+
+tutti_status tutti_app_check_data(const tutti_app *app, bool with_data, const char *const *names,
+                                  int32_t n) {
+    if (with_data == (app->data != NULL))
+        return TUTTI_OK;
+    for (int32_t i = 0; i < app->n_options; i++)
+        for (int32_t k = 0; k < n; k++)
+            if ((app->given >> i & 1) != 0 && strcmp(app->options[i].name, names[k]) == 0)
+                return tutti_fail(TUTTI_USAGE,
+                                  with_data ? "option '--%s' is for a data set that --data names"
+                                            : "option '--%s' is for the data set that is used "
+                                              "without --data",
+                                  names[k]);
+    return TUTTI_OK;
 }

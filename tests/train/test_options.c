@@ -94,7 +94,7 @@ static void bad(void **state) {
         {"--lr 0x1p-3", "is not a number"},
         {"--lr -1", "is not a number"},
         {"--lr 1e-3x", "is not a number"},
-        {"--seed -5", "is not a whole number"},
+        {"--seed -5", "\"-5\" is not a whole number from 0 to 9223372036854775807"},
         {"--profile=", "option '--profile' has an empty value"},
         {"--quiet=yes", "option '--quiet' takes no value"},
         {"--frobnicate", "unknown option '--frobnicate'"},
@@ -118,10 +118,43 @@ static void bad(void **state) {
     assert_int_equal(tutti_status_exit_code(TUTTI_USAGE), 2);
 }
 
+/* Options that belong to the data. */
+static void of_data(void **state) {
+    (void)state;
+    static const char *const names[] = {"loud", "rank"};
+    tutti_app app = make();
+    assert_int_equal(parse(&app, "--rank 0 --data d"), TUTTI_OK);
+    assert_int_equal(tutti_app_check_data(&app, true, names, 2), TUTTI_OK);
+    assert_int_equal(tutti_app_check_data(&app, false, names, 1), TUTTI_OK); /* not --loud */
+    assert_int_equal(tutti_app_check_data(&app, false, names, 2), TUTTI_USAGE);
+    assert_string_equal(tutti_error_message(), "option '--rank' is for the data set that is used "
+                                               "without --data");
+    app = make();
+    assert_int_equal(parse(&app, "--loud"), TUTTI_OK);
+    assert_int_equal(tutti_app_check_data(&app, false, names, 2), TUTTI_OK);
+    assert_int_equal(tutti_app_check_data(&app, true, names, 2), TUTTI_USAGE);
+    assert_string_equal(tutti_error_message(),
+                        "option '--loud' is for a data set that --data names");
+    assert_int_equal(parse(&app, ""), TUTTI_OK); /* anew */
+    assert_int_equal(tutti_app_check_data(&app, true, names, 2), TUTTI_OK);
+    assert_int_equal(tutti_app_fail(TUTTI_SHAPE, "%d: %s", 7, tutti_error_message()), TUTTI_SHAPE);
+    assert_string_equal(tutti_error_message(),
+                        "7: option '--loud' is for a data set that --data names");
+}
+
+static void help(void **state) {
+    (void)state;
+    tutti_app app = make();
+    assert_int_equal(parse(&app, "-h"), TUTTI_OK);
+    assert_true(app.done);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good),
         cmocka_unit_test(bad),
+        cmocka_unit_test(of_data),
+        cmocka_unit_test(help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

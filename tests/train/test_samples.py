@@ -139,6 +139,7 @@ def equal_runs():
 def weights():
     """Weights that were saved start another run; its metrics name them by their digest."""
     file, first, second = path("w.safetensors"), path("w1.jsonl"), path("w2.jsonl")
+    os.mkdir(path("saved"))
     result = run(BINARY, "--epochs", "1", "--quiet", "--save", file, "--metrics", first)
     check(result.returncode == 0 and "weights: " + file in result.stdout, "--save", result)
     result = run(BINARY, "--epochs", "0", "--quiet", "--load", file, "--metrics", second)
@@ -146,7 +147,11 @@ def weights():
     for key in ("weights_blake2b", "test_loss"):
         check(end_of(first)[0][key] == end_of(second)[0][key], "the same " + key)
     refused(5, "w.safetensors: tensor \"hidden.weight\" is 10x8, expected 256x64", DIGITS, "--epochs", "0", "--quiet", "--load", file)
-    refused(1, "/nowhere/w: No such file", BINARY, "--epochs", "0", "--quiet", "--save", "/nowhere/w")
+    # Said before the training, and nothing is left of the trial.
+    refused(1, "/nowhere/w: No such file", BINARY, "--epochs", "1000000", "--quiet", "--save", "/nowhere/w")
+    refused(1, "saved: Is a directory", BINARY, "--epochs", "1000000", "--quiet", "--save", path("saved"))
+    refused(1, "/nowhere/w: No such file", BINARY, "--quiet", "--save", path("saved/w"), "--load", "/nowhere/w")
+    check(os.listdir(path("saved")) == [], "no file is left: %s" % os.listdir(path("saved")))
 
 
 def progress():
