@@ -148,12 +148,16 @@ static tutti_status train(tutti_app *app, chargpt_options *options, chargpt_data
     TRY(read_prompt(options, data));
     options->sizes.vocabulary = data->text->n_vocabulary;
     TRY(build(&options->sizes, app->lr, &app->graph));
+    const int64_t windows = options->windows < data->train->n ? options->windows : data->train->n;
+    const int64_t steps = app->epochs * ((windows + app->batch - 1) / app->batch);
     const tutti_app_task task = {
         .title = "Character-level GPT",
         .trainer = {.accuracy = "accuracy"},
         .fit = {.validation = data->validation,
                 .samples_per_epoch = options->windows,
-                .schedule = {.kind = TUTTI_LR_COSINE, .final_factor = 0.1F, .warmup_steps = 50}},
+                .schedule = {.kind = TUTTI_LR_COSINE,
+                             .final_factor = 0.1F,
+                             .warmup_steps = steps < 50 ? steps : 50}},
         .train = data->train,
         .test = data->validation,
     };

@@ -89,9 +89,10 @@ def load(path):
 
 def factor(step, steps):
     """tutti_lr_factor of the cosine."""
-    if step < SETTINGS.warmup:
-        return (step + 1) / SETTINGS.warmup
-    part = (step - SETTINGS.warmup) / max(steps - 1 - SETTINGS.warmup, 1)
+    warmup = min(SETTINGS.warmup, steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    part = (step - warmup) / max(steps - 1 - warmup, 1)
     return SETTINGS.final + (1 - SETTINGS.final) * 0.5 * (1 + math.cos(math.pi * min(part, 1)))
 
 

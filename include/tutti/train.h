@@ -31,12 +31,12 @@ typedef struct tutti_lr_schedule {
     int32_t every_epochs; /* STEP; default 30 */
     float final_factor;   /* rate of the last step as a part of the full rate: COSINE, LINEAR; and
                              ONE_CYCLE, default 4e-6 */
-    int64_t warmup_steps;
-    float first_factor; /* ONE_CYCLE: likewise of the first step; default 0.04 */
-    float rise;         /* ONE_CYCLE: part of the steps in which the rate rises; default 0.3 */
+    int64_t warmup_steps; /* not of ONE_CYCLE, and at most the steps of the fit */
+    float first_factor;   /* ONE_CYCLE: likewise of the first step; default 0.04 */
+    float rise;           /* ONE_CYCLE: part of the steps in which the rate rises; default 0.3 */
 } tutti_lr_schedule;
 
-/* The rate's factor in step `step` (from 0) of `steps` of a fit with that many steps per epoch. */
+/* Of a schedule that a fit accepts: the rate's factor in step `step` (from 0) of `steps` of a fit with that many steps per epoch. */
 TUTTI_API double tutti_lr_factor(const tutti_lr_schedule *schedule, int64_t step,
                                  int64_t steps_per_epoch, int64_t steps);
 
@@ -112,12 +112,13 @@ TUTTI_API void tutti_trainer_close(tutti_trainer *trainer);
  * 64). out may be NULL; it holds the metrics of the last epoch's training. Errors: TUTTI_SHAPE when
  * the data set does not fit; TUTTI_INVALID_ARGUMENT without one, or for options out of range;
  * TUTTI_STATE without an optimizer or from a callback of another fit; TUTTI_BAD_INPUT when a loss is not
- * finite, naming epoch and step; TUTTI_STOPPED after a callback's stop (out is set then too). */
+ * finite, naming the epoch, and the step or the validation's samples; TUTTI_STOPPED after a callback's stop (out is set then too). */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_fit(tutti_trainer *trainer,
                                                         const tutti_dataset *dataset,
                                                         const tutti_fit_options *options,
                                                         tutti_metrics *out);
-/* Loss and accuracy over the data set, dropout off. */
+/* Loss and accuracy over the data set, dropout off. Errors: as of the fit; TUTTI_BAD_INPUT when the loss
+ * of some samples is not finite (out is set then too). */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_evaluate(tutti_trainer *trainer,
                                                              const tutti_dataset *dataset,
                                                              tutti_metrics *out);

@@ -61,14 +61,13 @@ static tutti_status set_lr(fit *f) {
     return tutti_run_set_scalar(f->trainer->run, "lr", (float)lr);
 }
 
-static tutti_status check_finite(const fit *f, const char *what, double loss) {
+static tutti_status check_finite(const fit *f, double loss) {
     if (isfinite(loss))
         return TUTTI_OK;
-    return tutti_fail(
-        TUTTI_BAD_INPUT,
-        "fit: the %s is %g in epoch %d, step %lld: is the learning rate too large, or "
-        "a value of the data set not finite or a label out of range?",
-        what, loss, f->progress.epoch, (long long)f->progress.step);
+    return tutti_fail(TUTTI_BAD_INPUT,
+                      "fit: the loss is %g in epoch %d, step %lld: is the learning rate too large, "
+                      "or a value of the data set not finite or a label out of range?",
+                      loss, f->progress.epoch, (long long)f->progress.step);
 }
 
 static tutti_status train_epoch(fit *f) {
@@ -88,7 +87,7 @@ static tutti_status train_epoch(fit *f) {
         p->step++;
         TUTTI_TRY(set_lr(f));
         TUTTI_TRY(tutti_trainer_step(f->trainer, TUTTI_TRAIN, n, x, y, &mean, &loss));
-        TUTTI_TRY(check_finite(f, "loss", (double)loss));
+        TUTTI_TRY(check_finite(f, (double)loss));
         f->steps_done++;
         epoch_s += tutti_clock_s() - step_begin;
         p->loss = mean.loss / (double)mean.samples;
@@ -131,10 +130,12 @@ static tutti_status run_epochs(fit *f) {
         TUTTI_TRY(train_epoch(f));
         if (f->options->validation != NULL) {
             tutti_metrics metrics;
-            TUTTI_TRY((f->options->validate_average
-                           ? tutti_trainer_evaluate_average
-                           : tutti_trainer_evaluate)(f->trainer, f->options->validation, &metrics));
-            TUTTI_TRY(check_finite(f, "validation loss", metrics.loss));
+            const tutti_status status =
+                (f->options->validate_average
+                     ? tutti_trainer_evaluate_average
+                     : tutti_trainer_evaluate)(f->trainer, f->options->validation, &metrics);
+            if (status != TUTTI_OK)
+                return tutti_fail_context(status, "fit: validation in epoch %d", p->epoch);
             p->val_loss = metrics.loss;
             p->val_accuracy = metrics.accuracy;
         }
@@ -206,6 +207,21 @@ static tutti_status check_options(const tutti_fit_options *o) {
     return TUTTI_OK;
 }
 
+/* Of a fit of that many steps. */
+static tutti_status check_warmup(const tutti_lr_schedule *s, int64_t steps) {
+    if (s->kind == TUTTI_LR_ONE_CYCLE && s->warmup_steps > 0)
+        return tutti_fail(
+            TUTTI_INVALID_ARGUMENT,
+            "fit: learning-rate schedule: %lld warm-up steps, but one cycle has a rise "
+            "of its own (rise, first_factor)",
+            (long long)s->warmup_steps);
+    if (s->warmup_steps > steps)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "fit: learning-rate schedule: %lld warm-up steps, but the fit has %lld",
+                          (long long)s->warmup_steps, (long long)steps);
+    return TUTTI_OK;
+}
+
 tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
                                const tutti_fit_options *options, tutti_metrics *out) {
     static const tutti_fit_options defaults;
@@ -246,6 +262,7 @@ tutti_status tutti_trainer_fit(tutti_trainer *trainer, const tutti_dataset *set,
         .samples_per_s = nan,
         .eta_s = nan,
     };
+    TUTTI_TRY(check_warmup(&f.options->schedule, f.progress.steps * f.progress.epochs));
     TUTTI_TRY(tutti_batcher_make(set, trainer->batch, &f.batches));
     tutti_batcher_limit(f.batches, limit);
     tutti_batcher_augment(f.batches, &f.options->augment);

@@ -41,7 +41,7 @@ double tutti_lr_factor(const tutti_lr_schedule *s, int64_t step, int64_t steps_p
     case TUTTI_LR_LINEAR:
         return 1 + (last - 1) * part;
     case TUTTI_LR_ONE_CYCLE:
-        return one_cycle(s, (double)(step - s->warmup_steps), (double)(steps - s->warmup_steps));
+        return one_cycle(s, (double)step, (double)steps);
     case TUTTI_LR_CONSTANT:
         break;
     }

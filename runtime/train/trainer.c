@@ -150,6 +150,7 @@ tutti_status tutti_trainer_evaluate(tutti_trainer *trainer, const tutti_dataset 
     tutti_batcher *batches;
     TUTTI_TRY(tutti_batcher_make(set, trainer->batch, &batches));
     tutti_mean mean = {0};
+    int64_t first = -1, last = -1; /* of the first samples whose loss is not finite */
     tutti_status status = TUTTI_OK;
     while (status == TUTTI_OK) {
         const void *x, *y;
@@ -158,6 +159,10 @@ tutti_status tutti_trainer_evaluate(tutti_trainer *trainer, const tutti_dataset 
         if (n == 0)
             break;
         status = tutti_trainer_step(trainer, TUTTI_EVAL, n, x, y, &mean, &loss);
+        if (status == TUTTI_OK && first < 0 && !isfinite(loss)) {
+            first = mean.samples - n;
+            last = mean.samples - 1;
+        }
     }
     tutti_batcher_free(batches);
     TUTTI_TRY(status);
@@ -167,7 +172,14 @@ tutti_status tutti_trainer_evaluate(tutti_trainer *trainer, const tutti_dataset 
                            .samples = mean.samples,
                            .seconds = seconds,
                            .samples_per_s = (double)mean.samples / seconds};
-    return TUTTI_OK;
+    if (first < 0)
+        return TUTTI_OK;
+    return tutti_fail(
+        TUTTI_BAD_INPUT,
+        "evaluate: the loss is %g, not finite from samples %lld to %lld on: is a value "
+        "of the data set not finite, a label out of range, or have the weights "
+        "diverged?",
+        out->loss, (long long)first, (long long)last);
 }
 
 tutti_status tutti_trainer_predict(tutti_trainer *trainer, const void *x, int64_t n, float *out) {

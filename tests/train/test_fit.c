@@ -425,7 +425,13 @@ static void not_finite(void **state) {
     assert_int_equal(tutti_trainer_fit(b.trainer, b.train,
                                        &(tutti_fit_options){.validation = b.validation}, NULL),
                      TUTTI_BAD_INPUT);
-    assert_message("the validation loss is nan in epoch 1");
+    assert_message("fit: validation in epoch 1: evaluate: the loss is nan");
+    tutti_metrics metrics = {0};
+    b.validation->x[3] = 0;
+    ((int32_t *)b.validation->y)[BATCH + 1] = CLASSES;
+    assert_int_equal(tutti_trainer_evaluate(b.trainer, b.validation, &metrics), TUTTI_BAD_INPUT);
+    assert_message("evaluate: the loss is nan, not finite from samples 16 to 31 on");
+    assert_true(isnan(metrics.loss) && metrics.samples == b.validation->n);
     free_bench(&b);
 }
 
@@ -529,6 +535,14 @@ static void what_is_missing_is_refused(void **state) {
             "final factor -0.5");
     refuses(&b, (tutti_fit_options){.schedule = {.kind = TUTTI_LR_ONE_CYCLE, .rise = 30}},
             "rise 30");
+    refuses(&b, (tutti_fit_options){.schedule = {.kind = TUTTI_LR_STEP, .gamma = -1}}, "gamma -1");
+    refuses(&b, (tutti_fit_options){.schedule = {.kind = TUTTI_LR_ONE_CYCLE, .warmup_steps = 3}},
+            "3 warm-up steps, but one cycle has a rise of its own");
+    refuses(&b, (tutti_fit_options){.epochs = 2, .schedule = {.warmup_steps = 2 * STEPS + 1}},
+            "9 warm-up steps, but the fit has 8");
+    ok(tutti_trainer_fit(b.trainer, b.train,
+                         &(tutti_fit_options){.epochs = 2, .schedule = {.warmup_steps = 2 * STEPS}},
+                         NULL));
     refuses(&b, (tutti_fit_options){.patience = 1, .min_delta = (double)NAN}, "min_delta");
     refuses(&b, (tutti_fit_options){.n_callbacks = 1}, "no array");
     refuses(&b, (tutti_fit_options){.n_callbacks = -1}, "-1 callbacks");
