@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "exec/run.h"
+#include "exec/timing.h"
 
 const tutti_region *tutti_member_region(const tutti_run_member *member, tutti_mode mode,
                                         tutti_tensor tensor) {
@@ -222,4 +223,5 @@ void tutti_member_unbind(tutti_run_member *member) {
     free(member->staging);
     free(member->sums);
     free((void *)member->part_list);
+    tutti_timing_free(member->timing);
 }

@@ -36,6 +36,8 @@ typedef struct tutti_bound_mode {
     tutti_bound_step *steps;
 } tutti_bound_mode;
 
+typedef struct tutti_timing tutti_timing; /* exec/timing.h */
+
 typedef struct tutti_run_member {
     struct tutti_run *run;
     int32_t index;
@@ -55,6 +57,7 @@ typedef struct tutti_run_member {
     float *staging, *sums;
     size_t staging_used, sums_used; /* elements */
     const float **part_list;        /* one per device */
+    tutti_timing *timing;           /* NULL unless launches are timed */
     bool stale;                     /* its weights are behind the owner's */
     bool lost;
     /* Of the current step. */

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "exec/run.h"
+#include "exec/timing.h"
 
 static tutti_status write_feeds(tutti_run_member *member) {
     const tutti_step *step = &member->run->step;
@@ -54,11 +55,15 @@ static tutti_status read_fetches(tutti_run_member *member, cl_event *out_event) 
     return TUTTI_OK;
 }
 
-static tutti_status enqueue(tutti_run_member *member, const tutti_bound_step *bound) {
+static tutti_status enqueue(tutti_run_member *member, int32_t step) {
+    const tutti_bound_step *bound = &member->modes[member->run->step.mode].steps[step];
     if (bound->needs_samples && member->values.n == 0)
         return TUTTI_OK;
-    for (int32_t i = 0; i < bound->n_launches; i++)
-        TUTTI_TRY(tutti_bound_launch_enqueue(bound->launches[i], &member->values, NULL));
+    for (int32_t i = 0; i < bound->n_launches; i++) {
+        cl_event *event;
+        TUTTI_TRY(tutti_timing_next(member, step, i, &event));
+        TUTTI_TRY(tutti_bound_launch_enqueue(bound->launches[i], &member->values, event));
+    }
     return TUTTI_OK;
 }
 
@@ -84,7 +89,7 @@ static tutti_status compute(tutti_run_member *member) {
             }
         }
         if (item->kind == TUTTI_ITEM_NODE) {
-            TUTTI_TRY(enqueue(member, &bound[i]));
+            TUTTI_TRY(enqueue(member, i));
         } else if (item->kind == TUTTI_ITEM_REDUCE && together) {
             TUTTI_TRY(tutti_reduce_begin(member, i));
             n_pending++;
@@ -115,7 +120,7 @@ static tutti_status commit(tutti_run_member *member) {
         if (!item->commit || !is_due(member, item))
             continue;
         if (item->kind == TUTTI_ITEM_NODE)
-            TUTTI_TRY(enqueue(member, &member->modes[run->step.mode].steps[i]));
+            TUTTI_TRY(enqueue(member, i));
         for (int32_t k = 0; item->kind == TUTTI_ITEM_BROADCAST && k < item->n_tensors; k++) {
             const tutti_tensor tensor = item->tensors[k];
             if (run->step.alone || run->step.seeding)
@@ -205,10 +210,13 @@ tutti_status tutti_member_step(void *user) {
     member->waited_s = 0;
     tutti_status status = tutti_reduce_release(member);
     member->mapped_mode = step->mode;
+    tutti_timing_begin(member);
     if (status == TUTTI_OK)
         status = write_feeds(member);
     if (status == TUTTI_OK)
         status = step->alone || step->seeding ? step_alone(member) : step_together(member);
+    if (status == TUTTI_OK)
+        status = tutti_timing_take(member);
     if (status != TUTTI_OK && !step->alone && !step->seeding)
         tutti_meeting_abandon(member->run->meeting);
     /* The caller's memory and the staging may still be in use by what was enqueued. */

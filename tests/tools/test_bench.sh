@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# tutti-bench from outside: options, exit codes, messages; each benchmark at its smallest, as tables and as JSON.
+#   test_bench.sh BUILD_DIRECTORY SOURCE_DIRECTORY
+set -u
+build=$1
+source_dir=$2
+bench=$build/bin/tutti-bench
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+export TUTTI_BENCH_QUICK=1
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    sed 's/^/    /' "$dir/out" "$dir/err" | head -n 30
+    failures=$((failures + 1))
+}
+# expect CODE ARGUMENT...: runs the benchmark
+expect() {
+    local wanted=$1 code=0
+    shift
+    "$bench" "$@" >"$dir/out" 2>"$dir/err" || code=$?
+    last="tutti-bench $*"
+    [ "$code" -eq "$wanted" ] || fail "$last: exit $code, expected $wanted"
+}
+says() { grep -qe "$1" "$dir/out" || fail "$last: standard output lacks \"$1\""; }
+complains() { grep -qe "$1" "$dir/err" || fail "$last: standard error lacks \"$1\""; }
+lines() { [ "$(wc -l <"$dir/err")" -eq "$1" ] || fail "$last: standard error has not $1 lines"; }
+json() { # a Python expression about the document d and its rows
+    /usr/bin/python3 - "$dir/out" "$1" <<'END' || fail "$last: not so: $1"
+import json, sys
+d = json.load(open(sys.argv[1]))
+rows = d["rows"]
+def of(kind): return [row for row in rows if row["kind"] == kind]
+sys.exit(0 if eval(sys.argv[2], globals()) else 1)
+END
+}
+
+# Options.
+expect 0 --help
+for option in json select filter rounds peers kernels help version; do
+    says "--$option"
+    grep -q -- "$option" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks --$option"
+done
+for noun in train; do
+    says "^  $noun "
+    grep -q "^.It Cm $noun" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks $noun"
+done
+expect 0 --version
+says '^tutti-bench [0-9]*\.[0-9]*\.[0-9]*$'
+expect 2
+complains "what to measure is missing"
+expect 2 digging
+complains "there is no benchmark digging"
+expect 2 train surplus
+complains "unexpected argument surplus"
+expect 2 train --unknown
+complains "option --unknown; see tutti-bench --help"
+expect 2 train --rounds
+complains "a value is missing behind --rounds"
+for rounds in 6 -7 x 7x '' 1000; do
+    expect 2 train --rounds "$rounds"
+    lines 1
+    complains "from 7 to 999, not $rounds"
+done
+expect 2 train --peers torch,caffe
+complains 'train has no peer "caffe", only torch'
+expect 2 train --filter 'no*'
+complains "filter no\* takes nothing of train"
+expect 5 train --select 'cpu..'
+lines 1
+OCL_ICD_VENDORS=$dir expect 3 train
+lines 1
+
+# Training, and a peer whose script is missing, ends early, answers.
+expect 0 train --filter mlp --json --kernels
+json 'd["schema_version"] == 1 and d["benchmark"] == "train" and d["rounds"] == 7'
+json 'd["limits"]["fma_gflops"] > 0.1 and d["limits"]["copy_gb_per_s"] > 0.1 and d["device"]["id"]'
+json 'len(of("train")) == 1 and of("train")[0]["net"] == "mlp" and of("train")[0]["batch"] == 128'
+json 'all(0 < of("train")[0]["best_ms"] <= of("train")[0]["ms_per_step"] < 1e5 for _ in [0])'
+# Labels are random, so the loss stays near that of guessing, or sinks as they are learnt by heart.
+json '0 <= of("train")[0]["loss"] < 3 and of("train")[0]["peak_mib"] > 1'
+# Three layers: as many forward products and weight gradients, one gradient of the data less.
+json 'sum(row["count"] for row in of("kernel") if row["op"] == "matmul") == 8'
+# Medians do not add up on a busy machine.
+json '25 < sum(row["share"] for row in of("kernel")[:-1]) < 250 and of("kernel")[-1]["share"] == 100'
+mkdir "$dir/scripts"
+TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch
+says "mlp *torch *its script is missing"
+echo 'print("problem: no luck")' >"$dir/scripts/bench_torch.py"
+TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch
+says "mlp *torch *no luck"
+cat >"$dir/scripts/bench_torch.py" <<'END'
+import json, sys
+print("a library says hello\nready", flush=True)
+for n, line in enumerate(sys.stdin):
+    print(json.dumps([{"variant": "odd", "s_per_step": 10.0 + n, "peak_mib": 5},
+                      {"variant": sys.argv[1], "s_per_step": 1.0, "peak_mib": 6}]), flush=True)
+END
+TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch --json --rounds 8
+json '[(r["variant"], r["ms_per_step"], r["best_ms"], r["peak_mib"]) for r in of("train")[1:]] == [
+      ("odd", 13500, 10000, 5), ("mlp", 1000, 1000, 6)]'
+json 'abs(of("train")[1]["ratio"] * of("train")[0]["ms_per_step"] / 13500 - 1) < 1e-9'
+
+[ "$failures" -eq 0 ] || exit 1
+echo "all good"
