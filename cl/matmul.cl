@@ -7,7 +7,7 @@
  * (ceil(N / TN), ceil(M / TM)).
  * The third dimension cuts K in `splits` parts: part s writes its partial product to
  * c + s * M * N, and matmul_join adds them up in a fixed order. splits is 1 without.
- * Local memory: BK * (BM + BN + 2) floats.
+ * Local memory: BK * (BM + BN + 2) floats. Both take an epilogue, matmul_tile when splits is 1.
  */
 #ifndef BM
 #define BM 64
@@ -35,13 +35,15 @@
 #define LEAD_PARAMETERS
 #define LEAD(group, groups)
 #endif
+#include "epilogue.clh"
+
 #define LX (BN / TN)
 #define LY (BM / TM)
 
 __kernel __attribute__((reqd_work_group_size(LX, LY, 1))) void
 matmul_tile(__global const float *restrict a, __global const float *restrict b,
             __global float *restrict c, int M, int N, int K,
-            int splits LEAD_PARAMETERS) {
+            int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
     /* One column more than needed, so that transposing stores fall in different banks. */
     __local float strip_a[BK][BM + 1];
     __local float strip_b[BK][BN + 1];
@@ -106,15 +108,17 @@ matmul_tile(__global const float *restrict a, __global const float *restrict b,
         const int row = i0 + y + i * LY;
         for (int j = 0; j < TN; j++) {
             const int column = j0 + x + j * LX;
-            if (row < M && column < N)
+            if (row < M && column < N) {
                 to[row * N + column] = sum[i][j];
+                EPILOGUE(to, row * N + column, 1);
+            }
         }
     }
 }
 
 /* c[i] = sum of part[s * count + i] over the splits, first to last. */
 __kernel void matmul_join(__global const float *restrict part, __global float *restrict c,
-                          int count, int splits) {
+                          int count, int splits EPILOGUE_PARAMETERS) {
     const int i = (int)get_global_id(0);
     if (i >= count)
         return;
@@ -122,4 +126,5 @@ __kernel void matmul_join(__global const float *restrict part, __global float *r
     for (int s = 1; s < splits; s++)
         sum += part[(size_t)s * count + i];
     c[i] = sum;
+    EPILOGUE(c, i, 1);
 }

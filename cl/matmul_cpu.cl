@@ -6,7 +6,7 @@
  * block of the B panels, and then of each A tile, is copied (zero padded) to contiguous local
  * memory, so that the inner loop reads both in order and needs no edge cases. Later blocks add to C.
  * Explicit float16 becomes one AVX-512 register, or two AVX, or four SSE or NEON registers.
- * Local memory: (NP * KC * NR + MR * (KC + 16)) floats.
+ * Local memory: (NP * KC * NR + MR * (KC + 16)) floats. Takes an epilogue.
  */
 #ifndef MR
 #define MR 8 /* rows of a register tile, a multiple of 4 */
@@ -33,6 +33,7 @@
 #endif
 #define NR (16 * NV)
 
+#include "epilogue.clh"
 #include "transpose16.clh"
 
 typedef float16 f16u __attribute__((aligned(4)));
@@ -135,7 +136,7 @@ static inline void pack_a(__global const float *a, __local float *tile, int M,
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_cpu(__global const float *restrict a, __global const float *restrict b,
-           __global float *restrict c, int M, int N, int K, int tiles LEAD_PARAMETERS) {
+           __global float *restrict c, int M, int N, int K, int tiles LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
     __local float panels[NP * KC * NR] __attribute__((aligned(64)));
     __local float tile[A_SIZE] __attribute__((aligned(64)));
     const int j_begin = (int)get_global_id(1) * NR * NP;
@@ -196,6 +197,9 @@ matmul_cpu(__global const float *restrict a, __global const float *restrict b,
                     }
                 }
             }
+            if (k0 + KC >= K)
+                for (int i = 0; i < rows; i++)
+                    EPILOGUE(c, (size_t)(i0 + i) * N + j_begin, min(NR * NP, N - j_begin));
         }
     }
 }

@@ -1,7 +1,7 @@
 /* Matrix product, one output per work-item: C[M][N] = op(A) op(B), row-major and dense.
  *
  * A is [M][K], or [K][M] with TRANS_A; B is [K][N], or [N][K] with TRANS_B. Any M, N >= 1, K >= 0.
- * Global size M * N or more. For products too small to repay tiles.
+ * Global size M * N or more. For products too small to repay tiles. Takes an epilogue.
  */
 #ifndef TRANS_A
 #define TRANS_A 0
@@ -15,8 +15,10 @@
 #define LEAD(index, count)
 #endif
 
+#include "epilogue.clh"
+
 __kernel void matmul_small(__global const float *restrict a, __global const float *restrict b,
-                           __global float *restrict c, int M, int N, int K LEAD_PARAMETERS) {
+                           __global float *restrict c, int M, int N, int K LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
     int index = (int)get_global_id(0);
     LEAD(index, M * N)
     if (index >= M * N)
@@ -37,4 +39,5 @@ __kernel void matmul_small(__global const float *restrict a, __global const floa
     for (; k < K; k++)
         s0 = fma(x[k * step_x], y[k * step_y], s0);
     c[index] = (s0 + s1) + (s2 + s3);
+    EPILOGUE(c, index, 1);
 }
