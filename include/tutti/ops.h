@@ -1,4 +1,4 @@
-/* The op constructors. Each adds nodes to the graph and returns the result, or the invalid tensor
+/* The op constructors: each adds nodes to the graph and returns the result, or the invalid tensor
  * (the graph then keeps the first error). Broadcasting follows NumPy: shapes are aligned at the
  * last axis, extents must agree or be 1. A batched leading extent only meets a batched or a
  * missing or 1 extent. All results are f32 unless said.
@@ -29,13 +29,13 @@ TUTTI_API tutti_tensor tutti_sub(tutti_graph *g, tutti_tensor a, tutti_tensor b)
 TUTTI_API tutti_tensor tutti_mul(tutti_graph *g, tutti_tensor a, tutti_tensor b);
 TUTTI_API tutti_tensor tutti_div(tutti_graph *g, tutti_tensor a, tutti_tensor b);
 
-/* x + value, x * value, x ^ value (x > 0 unless value is a whole number). */
+/* x + value, x * value, x ^ value (x > 0 unless value is a whole number), -x. */
 TUTTI_API tutti_tensor tutti_add_scalar(tutti_graph *g, tutti_tensor x, float value);
 TUTTI_API tutti_tensor tutti_scale(tutti_graph *g, tutti_tensor x, float value);
 TUTTI_API tutti_tensor tutti_pow_scalar(tutti_graph *g, tutti_tensor x, float value);
 TUTTI_API tutti_tensor tutti_neg(tutti_graph *g, tutti_tensor x);
 /* 1 / x, |x|, the sign (-1, 0, 1), the largest whole number not above x, the nearest whole number
- * (halves to the even one). The gradients of the last three are 0. */
+ * (halves to the even one), sine and cosine. The gradients of sign, floor and round are 0. */
 TUTTI_API tutti_tensor tutti_reciprocal(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_abs(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_sign(tutti_graph *g, tutti_tensor x);
@@ -78,8 +78,8 @@ TUTTI_API tutti_tensor tutti_tanh(tutti_graph *g, tutti_tensor x);
 /* x times the probability that a normal variable is less than x, 0.5 x (1 + erf(x / sqrt(2))), as
  * PyTorch's default; Hendrycks, Gimpel 2016. */
 TUTTI_API tutti_tensor tutti_gelu(tutti_graph *g, tutti_tensor x);
-/* Its tanh form (GPT-2; PyTorch: approximate="tanh"): 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
- */
+/* GELU's tanh form (GPT-2; PyTorch: approximate="tanh"): 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715
+ * x^3))). */
 TUTTI_API tutti_tensor tutti_gelu_tanh(tutti_graph *g, tutti_tensor x);
 /* x where it is positive, else slope x; PyTorch's default slope is 0.01. */
 TUTTI_API tutti_tensor tutti_leaky_relu(tutti_graph *g, tutti_tensor x, float slope);
@@ -92,6 +92,9 @@ TUTTI_API tutti_tensor tutti_softplus(tutti_graph *g, tutti_tensor x, float beta
 /* x / 6 + 1/2 within [0, 1], and x times that. */
 TUTTI_API tutti_tensor tutti_hard_sigmoid(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_hard_swish(tutti_graph *g, tutti_tensor x);
+/* Softmax over the last axis, and its logarithm. */
+TUTTI_API tutti_tensor tutti_softmax(tutti_graph *g, tutti_tensor x);
+TUTTI_API tutti_tensor tutti_log_softmax(tutti_graph *g, tutti_tensor x);
 /* Exponential, natural logarithm, square root, error function. */
 TUTTI_API tutti_tensor tutti_exp(tutti_graph *g, tutti_tensor x);
 TUTTI_API tutti_tensor tutti_log(tutti_graph *g, tutti_tensor x);
@@ -113,14 +116,18 @@ TUTTI_API tutti_tensor tutti_max(tutti_graph *g, tutti_tensor x, int32_t n_axes,
 TUTTI_API tutti_tensor tutti_min(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                  const int32_t *axes, bool keep_dims);
 
-/* Variance over axes as above: the mean square of x without its mean; unbiased divides by one element
- * less (Bessel). Over the batch it is that of the WHOLE batch, NaN for an unbiased single element. */
+/* Variance over axes as for tutti_sum: the mean square of x without its mean; unbiased divides by
+ * one element less (Bessel). Over the batch it is that of the WHOLE batch, NaN for an unbiased
+ * single element. */
 TUTTI_API tutti_tensor tutti_variance(tutti_graph *g, tutti_tensor x, int32_t n_axes,
                                       const int32_t *axes, bool unbiased, bool keep_dims);
-/* (sum of |x|^p)^(1/p) over axes as above, p >= 1: 1 the sum of magnitudes, 2 the Euclidean norm,
- * INFINITY the largest magnitude (not over the batch). The gradient at x = 0 is 0. */
+/* (sum of |x|^p)^(1/p) over axes as for tutti_sum, p >= 1: 1 the sum of magnitudes, 2 the Euclidean
+ * norm, INFINITY the largest magnitude (not over the batch). The gradient at x = 0 is 0. */
 TUTTI_API tutti_tensor tutti_vector_norm(tutti_graph *g, tutti_tensor x, float p, int32_t n_axes,
                                          const int32_t *axes, bool keep_dims);
+
+/* Sums of all elements up to each one along an axis that is not the batch. */
+TUTTI_API tutti_tensor tutti_cumsum(tutti_graph *g, tutti_tensor x, int32_t axis);
 
 /* Shape. */
 
@@ -148,8 +155,8 @@ TUTTI_API tutti_tensor tutti_slice(tutti_graph *g, tutti_tensor x, int32_t axis,
 /* n tensors of equal type one behind the other along an axis that is not the batch; their other
  * extents agree. */
 TUTTI_API tutti_tensor tutti_concat(tutti_graph *g, int32_t n, const tutti_tensor *x, int32_t axis);
-/* The opposite: x cut along an axis in n parts of the given sizes, or of equal ones when sizes is
- * NULL. out receives n tensors, all invalid on error. */
+/* The opposite of tutti_concat: x cut along an axis in n parts of the given sizes, or of equal ones
+ * when sizes is NULL. out receives n tensors, all invalid on error. */
 TUTTI_API void tutti_split(tutti_graph *g, tutti_tensor x, int32_t axis, int32_t n,
                            const int64_t *sizes, tutti_tensor *out);
 /* Indices. */
@@ -160,10 +167,10 @@ TUTTI_API void tutti_split(tutti_graph *g, tutti_tensor x, int32_t axis, int32_t
  * index of (Nx1), y (NxC) has a row of the table per index. An index outside gives NaN. */
 TUTTI_API tutti_tensor tutti_gather(tutti_graph *g, tutti_tensor x, int32_t axis,
                                     tutti_tensor index);
-/* The opposite: x plus each element of src, added where the index says: for a matrix and axis 1
- * y[i][index[i][j]] += src[i][j]. The index fits src as it fits gather's result. An index outside
- * makes every place that it could have meant NaN. With axis 0 and src batched, the sums are over the
- * whole batch. No atomics: equal inputs give equal bits. */
+/* The opposite of tutti_gather: x plus each element of src, added where the index says: for a
+ * matrix and axis 1 y[i][index[i][j]] += src[i][j]. The index fits src as it fits gather's result.
+ * An index outside makes every place that it could have meant NaN. With axis 0 and src batched, the
+ * sums are over the whole batch. No atomics: equal inputs give equal bits. */
 TUTTI_API tutti_tensor tutti_scatter_add(tutti_graph *g, tutti_tensor x, int32_t axis,
                                          tutti_tensor index, tutti_tensor src);
 /* A last axis of `classes` elements: 1 at the index (i32), else 0; all NaN for an index outside.
@@ -177,13 +184,6 @@ TUTTI_API tutti_tensor tutti_argmax(tutti_graph *g, tutti_tensor x, int32_t axis
  * may be NULL, receives where they were (i32). The gradient is that of the values. */
 TUTTI_API tutti_tensor tutti_top_k(tutti_graph *g, tutti_tensor x, int64_t k,
                                    tutti_tensor *out_index);
-/* Sums of all elements up to each one along an axis that is not the batch. */
-TUTTI_API tutti_tensor tutti_cumsum(tutti_graph *g, tutti_tensor x, int32_t axis);
-
-/* Softmax over the last axis, and its logarithm. */
-TUTTI_API tutti_tensor tutti_softmax(tutti_graph *g, tutti_tensor x);
-TUTTI_API tutti_tensor tutti_log_softmax(tutti_graph *g, tutti_tensor x);
-
 /* Images: NCHW, x is (N, C, H, W) with any number of images as its leading extent. Pairs of options
  * are {height, width}; zero means the default, and options may be NULL. */
 
@@ -230,7 +230,7 @@ TUTTI_API tutti_tensor tutti_max_pool2d(tutti_graph *g, tutti_tensor x,
 /* Mean over windows; padding is zeros that count, unless exclude_padding is set. */
 TUTTI_API tutti_tensor tutti_avg_pool2d(tutti_graph *g, tutti_tensor x,
                                         const tutti_pool2d_options *options);
-/* Mean over height x width windows that cover x: window i of O over L positions is floor(i L / O)
+/* Mean over height x width windows that cover an image: window i of O over L positions is floor(i L / O)
  * to ceil((i + 1) L / O). Result (N, C, height, width). */
 TUTTI_API tutti_tensor tutti_adaptive_avg_pool2d(tutti_graph *g, tutti_tensor x, int64_t height,
                                                  int64_t width);
@@ -304,21 +304,23 @@ typedef struct tutti_cross_entropy_options {
     int32_t ignore_index;       /* may lie outside of 0..C-1 */
     tutti_tensor class_weights; /* C, f32, without gradient */
 } tutti_cross_entropy_options;
-/* The same with options (NULL: none). The mean is weighted: rows count as the weight of their label,
- * and the divisor is the sum of these weights over the whole batch (NaN when it is 0: when every row
- * is ignored). */
+/* tutti_softmax_cross_entropy with options (NULL: none). The mean is weighted: rows count as the
+ * weight of their label, and the divisor is the sum of these weights over the whole batch (NaN when
+ * it is 0: when every row is ignored). */
 TUTTI_API tutti_tensor tutti_cross_entropy(tutti_graph *g, tutti_tensor logits, tutti_tensor labels,
                                            const tutti_cross_entropy_options *options);
 /* logits and targets (in [0, 1]) of equal shape. */
 TUTTI_API tutti_tensor tutti_bce_with_logits(tutti_graph *g, tutti_tensor logits,
                                              tutti_tensor targets);
-/* The same with weights that broadcast to the logits; the invalid tensor means 1. weight scales
- * elements, pos_weight what targets of 1 cost; the divisor is the number of elements. */
+/* tutti_bce_with_logits with weights that broadcast to the logits; the invalid tensor means 1.
+ * weight scales elements, pos_weight what targets of 1 cost; the divisor is the elements' number. */
 TUTTI_API tutti_tensor tutti_bce_with_logits_weighted(tutti_graph *g, tutti_tensor logits,
                                                       tutti_tensor targets, tutti_tensor weight,
                                                       tutti_tensor pos_weight);
-/* On probabilities (outside of [0, 1]: NaN); logarithms are cut at -100. Prefer logits. */
+/* On probabilities (outside of [0, 1]: NaN) and targets of equal shape; logarithms are cut at -100.
+ * Prefer logits. */
 TUTTI_API tutti_tensor tutti_bce(tutti_graph *g, tutti_tensor probabilities, tutti_tensor targets);
+/* (x - target)^2 and |x - target|, of any numbers. */
 TUTTI_API tutti_tensor tutti_mse(tutti_graph *g, tutti_tensor x, tutti_tensor target);
 TUTTI_API tutti_tensor tutti_l1(tutti_graph *g, tutti_tensor x, tutti_tensor target);
 /* With d = x - target: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2). */
@@ -373,7 +375,7 @@ typedef struct tutti_recurrent_weights {
 } tutti_recurrent_weights;
 
 /* One layer over x (N, T, C), step by step from the first, by PyTorch's equations: all states h (N, T,
- * H). h0 and c0 (N, H): the state before; invalid for zeros. out_h and out_c receive the last state
+ * H). h0 and c0 (N, H): the state before; both invalid for zeros. out_h and out_c receive the last state
  * (N, H); they may be NULL. The inputs' part of all steps is one matrix product.
  * Hochreiter, Schmidhuber 1997; Gers et al. 2000; Cho et al. 2014. */
 TUTTI_API tutti_tensor tutti_lstm(tutti_graph *g, tutti_tensor x,
