@@ -35,6 +35,7 @@ static tutti_status data_load(const char *directory, uint64_t seed, digits_data 
     snprintf(labels, sizeof labels, "%s/digits-labels.idx1-ubyte.gz", directory);
     /* Pixels of 0 to 16 become 0 to 4: with 0 to 1, Adam needs three times the epochs. */
     TRY(tutti_dataset_load_idx(images, labels, 0.25F, &data->all));
+    TRY(tutti_dataset_check_labels(data->all, 10));
     TRY(tutti_dataset_split(data->all, 0.8, seed, &data->rest, &data->test));
     TRY(tutti_dataset_split(data->rest, 0.9, seed, &data->part, &data->validation));
     /* A digit moved by a pixel is the same digit: five images to learn from for each. */

@@ -72,6 +72,10 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_make_binary(int64_t n, int32
 /* Row i of the features and of the targets. */
 TUTTI_API const void *tutti_dataset_x(const tutti_dataset *dataset, int64_t i);
 TUTTI_API const void *tutti_dataset_y(const tutti_dataset *dataset, int64_t i);
+/* Whether all labels are classes of a model that has n_classes. Errors: TUTTI_BAD_INPUT for one that is
+ * not from 0 to n_classes - 1, with its sample, from 0; TUTTI_SHAPE for targets that are no labels. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_dataset_check_labels(const tutti_dataset *dataset,
+                                                                 int32_t n_classes);
 /* Generated images of ten classes, n x 3 x 32 x 32 in 0 to 1: a disc, square, triangle, plus or ring
  * filled with stripes or checks, with colours, places, sizes, background and noise at random. The mean
  * image is the same for all classes: a linear model stays near chance. Sample i has class i % 10 and

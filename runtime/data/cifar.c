@@ -25,11 +25,15 @@ static tutti_status append(records *to, const char *path) {
     TUTTI_TRY(tutti_file_read(path, CIFAR_MAX_BYTES, &data, &size));
     const int64_t n = (int64_t)(size / RECORD);
     tutti_status status = TUTTI_OK;
-    if (size % RECORD != 0 || n == 0)
+    if (size == 0)
+        status = tutti_fail(TUTTI_BAD_INPUT,
+                            "%s: the file is empty, expected CIFAR-10 records of %d bytes", path,
+                            RECORD);
+    else if (size % RECORD != 0)
         status = tutti_fail(TUTTI_BAD_INPUT,
                             "%s: %zu bytes, expected CIFAR-10 records of %d bytes: %zu are left "
-                            "over%s",
-                            path, size, RECORD, size % RECORD, n == 0 ? "" : ", is it truncated?");
+                            "over, is it truncated?",
+                            path, size, RECORD, size % RECORD);
     for (int64_t i = 0; i < n && status == TUTTI_OK; i++) {
         const int label = (unsigned char)data[i * RECORD];
         if (label >= CLASSES)

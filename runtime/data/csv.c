@@ -123,20 +123,15 @@ static tutti_status read_first(numbers *r, const tutti_csv_options *options) {
     r->names = malloc((size_t)r->columns * sizeof *r->names);
     if (r->names == NULL)
         return tutti_fail_memory((size_t)r->columns * sizeof *r->names, "column names");
-    int32_t all_numbers = 0, found = 0;
+    int32_t found = 0;
+    tutti_csv_warn_of_numbers(&r->csv);
     for (int32_t c = 0; c < r->columns; c++) {
-        float value;
         r->names[c] = tutti_csv_trim(r->csv.cells[c].text);
-        all_numbers += tutti_csv_number(&r->csv, r->names[c], &value) == NULL;
         if (options->target != NULL && strcmp(r->names[c], options->target) == 0) {
             r->target = c;
             found++;
         }
     }
-    if (all_numbers == r->columns)
-        tutti_log_write(TUTTI_LOG_WARNING,
-                        "%s:%lld: the first line holds numbers only, but is taken as the header",
-                        r->csv.path, (long long)r->csv.cells[0].line);
     if (options->target != NULL && found != 1)
         return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: %s column is named \"%s\"", r->csv.path,
                           (long long)r->csv.cells[0].line, found == 0 ? "no" : "more than one",

@@ -1,10 +1,12 @@
 #include "data/csv_reader.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/status.h"
 
 #define CSV_MAX_BYTES   (UINT64_C(1) << 32)
@@ -63,6 +65,15 @@ static tutti_status read_quoted(tutti_csv *r, char **out_end) {
                       (long long)opened);
 }
 
+/* An opening quote too many makes the next one, perhaps lines later, the closing one. */
+static tutti_status text_behind_quote(const tutti_csv *r, int64_t opened) {
+    char begin[64] = "";
+    if (opened < r->line)
+        snprintf(begin, sizeof begin, " (the cell begins in line %lld)", (long long)opened);
+    return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: text behind a closing quote%s", r->path,
+                      (long long)r->line, begin);
+}
+
 static bool at_line_end(const tutti_csv *r) {
     return r->next == r->end || *r->next == '\n' ||
            (*r->next == '\r' && (r->next + 1 == r->end || r->next[1] == '\n'));
@@ -87,8 +98,7 @@ tutti_status tutti_csv_next(tutti_csv *r) {
             text = ++r->next;
             TUTTI_TRY(read_quoted(r, &end));
             if (!at_line_end(r) && *r->next != r->separator)
-                return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: text behind a closing quote", r->path,
-                                  (long long)r->line);
+                return text_behind_quote(r, line);
         } else {
             text = r->next;
             while (!at_line_end(r) && *r->next != r->separator) {
@@ -131,6 +141,17 @@ const char *tutti_csv_number(const tutti_csv *r, const char *text, float *out) {
         return "is not a number";
     *out = (float)value;
     return isfinite(*out) ? NULL : "is not a finite number in the range of float";
+}
+
+void tutti_csv_warn_of_numbers(const tutti_csv *r) {
+    float value;
+    for (int32_t c = 0; c < r->n_cells; c++)
+        if (tutti_csv_number(r, tutti_csv_trim(r->cells[c].text), &value) != NULL)
+            return;
+    tutti_log_write(TUTTI_LOG_WARNING,
+                    "%s:%lld: the first line holds numbers only, but is taken as the header (see "
+                    "no-header)",
+                    r->path, (long long)r->cells[0].line);
 }
 
 static tutti_status prepare(tutti_csv *r, size_t size) {

@@ -40,6 +40,8 @@ TUTTI_MUST_USE tutti_status tutti_csv_open_text(const char *name, char *text, si
 TUTTI_MUST_USE tutti_status tutti_csv_next(tutti_csv *csv);
 /* NULL, or what is wrong with the text as a number. */
 const char *tutti_csv_number(const tutti_csv *csv, const char *text, float *out);
+/* Warns when the first record, read as a header, holds numbers only. */
+void tutti_csv_warn_of_numbers(const tutti_csv *csv);
 /* Without blanks around it; changes the text. */
 const char *tutti_csv_trim(char *text);
 /* The text for a message: without control characters, cut where it is long. */

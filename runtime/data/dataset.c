@@ -64,6 +64,22 @@ tutti_status tutti_dataset_check_f32(const tutti_dataset *set, const char *what)
                       set->source);
 }
 
+tutti_status tutti_dataset_check_labels(const tutti_dataset *set, int32_t n_classes) {
+    if (set->y_dtype != TUTTI_I32)
+        return tutti_fail(TUTTI_SHAPE, "%s: the targets are %s, expected labels", set->source,
+                          tutti_dtype_name(set->y_dtype));
+    const int64_t labels = tutti_shape_sample_count(&set->y_shape);
+    for (int64_t i = 0; i < set->n; i++) {
+        const int32_t *label = tutti_dataset_y(set, i);
+        for (int64_t k = 0; k < labels; k++)
+            if (label[k] < 0 || label[k] >= n_classes)
+                return tutti_fail(TUTTI_BAD_INPUT,
+                                  "%s: the label of sample %lld is %d, expected 0 to %d",
+                                  set->source, (long long)i, label[k], n_classes - 1);
+    }
+    return TUTTI_OK;
+}
+
 tutti_status tutti_dataset_alloc(int64_t n, tutti_dtype x_dtype, const tutti_shape *x_shape,
                                  tutti_dtype y_dtype, const tutti_shape *y_shape,
                                  const char *source, tutti_dataset **out) {

@@ -50,13 +50,37 @@ int32_t tutti_table_find(const tutti_table_store *s, const char *name) {
     return -1;
 }
 
-tutti_status tutti_table_fail(const tutti_table_store *s, int64_t row, int32_t column,
-                              const char *what) {
+static tutti_status fail_at(const tutti_table_store *s, int64_t row, int32_t column,
+                            const char *cell, const char *what) {
     char name[64], value[64];
-    const char *cell = tutti_table_cell(s, row, column);
     return tutti_fail(TUTTI_BAD_INPUT, "%s:%lld: column \"%s\": \"%s\" %s", s->source,
                       (long long)s->lines[row], tutti_csv_shown(s->columns[column].name, name),
                       tutti_csv_shown(cell != NULL ? cell : "", value), what);
+}
+
+tutti_status tutti_table_fail(const tutti_table_store *s, int64_t row, int32_t column,
+                              const char *what) {
+    return fail_at(s, row, column, tutti_table_cell(s, row, column), what);
+}
+
+/* A cell that the options do not allow, with those that would. */
+static tutti_status fail_missing(const tutti_table_store *s, int64_t row, int32_t column,
+                                 const char *cell) {
+    return fail_at(s, row, column, cell,
+                   s->columns[column].use == TUTTI_COLUMN_TARGET
+                       ? "is a missing cell of the target: its row can be left out (missing: drop)"
+                       : "is a missing cell: its row can be left out, or the cell filled (missing: "
+                         "drop or fill)");
+}
+
+static tutti_status fail_odd(const tutti_table_store *s, int64_t row, int32_t column,
+                             const char *wrong) {
+    char what[256];
+    snprintf(what, sizeof what,
+             "%s, as other cells of the column are (a missing cell: see missing-text; a column of "
+             "texts: see categorical)",
+             wrong);
+    return tutti_table_fail(s, row, column, what);
 }
 
 /* Columns from the first record. Without a header they are called "1", "2", ... */
@@ -113,6 +137,7 @@ static tutti_status mark(tutti_table_store *s, const char *list, bool categorica
 }
 
 static tutti_status use_columns(tutti_table_store *s, const tutti_table_options *options) {
+    char shown[64];
     s->target = s->n_columns - 1;
     if (options->target != NULL)
         TUTTI_TRY(find_named(s, options->target, &s->target));
@@ -127,11 +152,16 @@ static tutti_status use_columns(tutti_table_store *s, const tutti_table_options 
     for (int32_t c = 0; c < s->n_columns; c++)
         if (s->columns[c].use == TUTTI_COLUMN_FEATURE)
             return TUTTI_OK;
+    if (s->n_columns == 1)
+        return tutti_fail(
+            TUTTI_BAD_INPUT,
+            "%s: one column, expected features and a target, separated by '%c' (see separator)",
+            s->source, s->csv.separator);
     return tutti_fail(
         TUTTI_BAD_INPUT,
-        "%s: no column is left for features, expected features and a target separated "
-        "by '%c'",
-        s->source, s->csv.separator);
+        "%s: no column is left for features: of %d, \"%s\" is the target and the rest "
+        "is to be ignored",
+        s->source, s->n_columns, tutti_csv_shown(target->name, shown));
 }
 
 static tutti_status grow(tutti_table_store *s) {
@@ -172,7 +202,7 @@ static tutti_status add_row(tutti_table_store *s, const tutti_table_options *opt
         if (options->missing == TUTTI_MISSING_DROP)
             drop = true;
         else if (options->missing == TUTTI_MISSING_REFUSE || column->use == TUTTI_COLUMN_TARGET)
-            return tutti_table_fail(s, row, c, "is a missing cell");
+            return fail_missing(s, row, c, text);
     }
     s->n_rows += !drop;
     s->dropped += drop;
@@ -211,7 +241,7 @@ static tutti_status read_column(tutti_table_store *s, int32_t c) {
         column->number = NULL;
         return TUTTI_OK;
     }
-    return odd < 0 ? TUTTI_OK : tutti_table_fail(s, odd, c, wrong);
+    return odd < 0 ? TUTTI_OK : fail_odd(s, odd, c, wrong);
 }
 
 static tutti_status read_all(tutti_table_store *s, const tutti_table_options *options) {
@@ -219,6 +249,8 @@ static tutti_status read_all(tutti_table_store *s, const tutti_table_options *op
     if (s->csv.n_cells == 0)
         return tutti_fail(TUTTI_BAD_INPUT, "%s: the file is empty, expected %s", s->source,
                           options->no_header ? "rows" : "a header and rows");
+    if (!options->no_header)
+        tutti_csv_warn_of_numbers(&s->csv);
     TUTTI_TRY(name_columns(s, !options->no_header));
     TUTTI_TRY(use_columns(s, options));
     if (options->no_header)

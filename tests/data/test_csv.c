@@ -125,6 +125,8 @@ static void bad_files(void **state) {
     refuses("a,\"b\n1,2\n", ":1: a quoted cell is not closed");
     refuses("a,b\n1,\"2\n", ":2: a quoted cell is not closed");
     refuses("a,b\n1,\"2\"3\n", ":2: text behind a closing quote");
+    refuses("a,b\n1,\"2\n3,4\n5,\"6\"\n",
+            ":4: text behind a closing quote (the cell begins in line 2)");
     refuses("a,b\n1,2\"\n", ":2: a quote within an unquoted cell");
     assert_int_equal(load_n("a,b\n1,\0002\n", 9, NULL, &set), TUTTI_BAD_INPUT);
     assert_message("byte 6 is NUL");

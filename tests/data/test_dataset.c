@@ -56,6 +56,12 @@ static void make_checks(void **state) {
     assert_int_equal(tutti_dataset_make(1, &x, values, TUTTI_I32, &y, &(int32_t){6}, &set),
                      TUTTI_OK);
     assert_int_equal(set->n_classes, 7);
+    assert_int_equal(tutti_dataset_check_labels(set, 7), TUTTI_OK);
+    assert_int_equal(tutti_dataset_check_labels(set, 6), TUTTI_BAD_INPUT);
+    assert_message("memory: the label of sample 0 is 6, expected 0 to 5");
+    tutti_dataset_free(set);
+    set = numbered(2);
+    assert_int_equal(tutti_dataset_check_labels(set, 7), TUTTI_SHAPE);
     tutti_dataset_free(set);
     tutti_dataset_free(NULL);
 }

@@ -87,7 +87,7 @@ static void cifar(void **state) {
         "left over, is it truncated?");
     put("data_batch_2.bin", two, 0);
     assert_int_equal(tutti_dataset_load_cifar10(directory, &a, &b), TUTTI_BAD_INPUT);
-    assert_message("data_batch_2.bin: 0 bytes");
+    assert_message("data_batch_2.bin: the file is empty, expected CIFAR-10 records");
     put("data_batch_2.bin", two, sizeof two);
     test[2 * RECORD] = 10;
     put("test_batch.bin", test, sizeof test);

@@ -229,11 +229,17 @@ static void rare_classes(void **state) {
 static void missing(void **state) {
     (void)state;
     static const char gaps[] = "a,b,t\n1,x,1\n,y,2\n3,,3\nNA,x,4\n5,y,6\n";
-    refuses(gaps, NULL, TUTTI_BAD_INPUT, ":3: column \"a\": \"\" is a missing cell");
+    refuses(gaps, NULL, TUTTI_BAD_INPUT,
+            ":3: column \"a\": \"\" is a missing cell: its row can be left out, or the cell filled "
+            "(missing: drop or fill)");
+    refuses("a,t\n1,2\n NA ,\n", &(tutti_table_options){.missing_text = "NA"}, TUTTI_BAD_INPUT,
+            ":3: column \"a\": \"NA\" is a missing cell");
     refuses("a,t\n1,2\n2,\n", &(tutti_table_options){.missing = TUTTI_MISSING_FILL},
-            TUTTI_BAD_INPUT, ":3: column \"t\": \"\" is a missing cell");
+            TUTTI_BAD_INPUT,
+            ":3: column \"t\": \"\" is a missing cell of the target: its row can be left out");
     refuses(gaps, &(tutti_table_options){.missing = TUTTI_MISSING_FILL}, TUTTI_BAD_INPUT,
-            ":5: column \"a\": \"NA\" is not a number");
+            ":5: column \"a\": \"NA\" is not a number, as other cells of the column are (a missing "
+            "cell: see missing-text; a column of texts: see categorical)");
     tutti_table *table =
         loads(gaps, &(tutti_table_options){.missing = TUTTI_MISSING_DROP, .missing_text = "NA"});
     assert_int_equal(tutti_table_rows(table), 2);
@@ -272,7 +278,8 @@ static void damage(void **state) {
     refuses("", NULL, TUTTI_BAD_INPUT, "the file is empty");
     refuses("a,b\n", NULL, TUTTI_BAD_INPUT, "no row follows the header");
     refuses("a,b\n1,2\n3\n", NULL, TUTTI_BAD_INPUT, ":3: 1 cells, expected 2 as in the header");
-    refuses("a\n1\n", NULL, TUTTI_BAD_INPUT, "no column is left for features");
+    refuses("a\n1\n", NULL, TUTTI_BAD_INPUT,
+            "one column, expected features and a target, separated by ','");
     refuses("a,t\n1,1\n2,2\nx\x01,3\n", NULL, TUTTI_BAD_INPUT,
             ":4: column \"a\": \"x?\" is not a number");
     refuses("a,t\n1,1\n2,nan\n2,2\n", NULL, TUTTI_BAD_INPUT,
@@ -286,7 +293,7 @@ static void damage(void **state) {
     refuses(flats, &(tutti_table_options){.ignore = "id,rent"}, TUTTI_INVALID_ARGUMENT,
             "the target \"rent\" is to be ignored");
     refuses(flats, &(tutti_table_options){.ignore = "id,size,town"}, TUTTI_BAD_INPUT,
-            "no column is left for features");
+            "no column is left for features: of 4, \"rent\" is the target and the rest is to");
     refuses(flats, &(tutti_table_options){.separator = '1'}, TUTTI_INVALID_ARGUMENT,
             "'1' cannot separate");
     tutti_table *table;
@@ -402,6 +409,26 @@ static void generated(void **state) {
     assert_int_equal(tutti_table_make_flats(1, false, 1, &table), TUTTI_INVALID_ARGUMENT);
 }
 
+static void count_warning(void *user, tutti_log_level level, const char *message) {
+    assert_int_equal(level, TUTTI_LOG_WARNING);
+    if (strstr(message, ":1: the first line holds numbers only, but is taken as the header") ==
+        NULL)
+        fail_msg("%s", message);
+    ++*(int *)user;
+}
+
+static void numbers_as_header(void **state) {
+    (void)state;
+    int warnings = 0;
+    tutti_log_set(count_warning, &warnings);
+    tutti_table_free(loads("1,2\n3,4\n5,6\n", NULL));
+    assert_int_equal(warnings, 1);
+    tutti_table_free(loads("1,2\n3,4\n5,6\n", &(tutti_table_options){.no_header = true}));
+    tutti_table_free(loads("1,b\n3,4\n5,6\n", NULL));
+    assert_int_equal(warnings, 1);
+    tutti_log_set(NULL, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(regression),
@@ -410,6 +437,7 @@ int main(void) {
         cmocka_unit_test(rare_classes),
         cmocka_unit_test(missing),
         cmocka_unit_test(damage),
+        cmocka_unit_test(numbers_as_header),
         cmocka_unit_test(mutations),
         cmocka_unit_test(generated),
     };
