@@ -1,6 +1,9 @@
 /* Gradient of avg_pool2d.cl: dx[h][w] = sum of dy / (positions that count) over the windows that
- * hold it. dy is H x W, dx is OH x OW: range and sizes as image.clh has them. */
-#include "image.clh"
+ * hold it. dy is H x W, dx is OH x OW: range and sizes as image.clh has them.
+ *
+ * avg_pool2d_grad: any windows. avg_pool2d_grad_pairs, for CPUs: those of pool_pairs.clh, a
+ * work-item per plane. */
+#include "pool_pairs.clh"
 
 /* Positions of window i along an axis of L positions in O windows. */
 static inline int2 window(int i, int L, int O, int size, int stride, int padding, int adaptive) {
@@ -40,4 +43,30 @@ __kernel void avg_pool2d_grad(__global const float *restrict dy, __global float 
             dx[h * OW + w] = sum;
         }
     }
+}
+
+#define WINDOWS(N, M)                                                                              \
+    const float##N g = *(__global const f##N##u *)(dy + ow) * (float##N)(0.25f);                   \
+    const float##M row = ZIP##N(g, g);                                                             \
+    *(__global f##M##u *)(dx + from + 2 * ow) = row;                                               \
+    *(__global f##M##u *)(dx + from + OW + 2 * ow) = row
+
+__kernel void avg_pool2d_grad_pairs(__global const float *restrict dy, __global float *restrict dx,
+                                    IMAGE_SIZES) {
+    const int plane = (int)get_global_id(0);
+    if (plane >= items)
+        return;
+    dy += (size_t)plane * H * W;
+    dx += (size_t)plane * OH * OW;
+    for (int h = 0; h < H; h++, dy += W) {
+        const int from = 2 * h * OW;
+        PAIRS(W, { WINDOWS(8, 16); }, { WINDOWS(4, 8); }, {
+            const int i = from + 2 * ow;
+            dx[i] = dx[i + 1] = dx[i + OW] = dx[i + OW + 1] = dy[ow] * 0.25f;
+        })
+        if (2 * W < OW)
+            dx[from + OW - 1] = dx[from + 2 * OW - 1] = 0.0f;
+    }
+    for (int i = 2 * H * OW; i < OH * OW; i++)
+        dx[i] = 0.0f;
 }

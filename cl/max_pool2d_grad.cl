@@ -4,8 +4,9 @@
  *
  * max_pool2d_grad: any part of a plane per work-item; range and sizes: image.clh (OH = H, OW = W).
  * max_pool2d_grad_planes, for CPUs: a work-item per plane visits each window once; any local size.
+ * max_pool2d_grad_pairs, for CPUs: the same for the windows of pool_pairs.clh.
  */
-#include "image.clh"
+#include "pool_pairs.clh"
 
 /* Position of the largest element of the window at h0, w0, or -1. */
 static inline int position(__global const float *x, int H, int W, int h0, int w0, int R, int S,
@@ -60,4 +61,53 @@ __kernel void max_pool2d_grad_planes(__global const float *restrict x,
             if (at >= 0)
                 dx[at] += dy[oh * DW + ow];
         }
+}
+
+/* Compares v, at position i of a window, with the largest before it. */
+#define COMPARE(N, v, i)                                                                           \
+    {                                                                                              \
+        const int##N later = (v > largest) | isnan(v);                                             \
+        largest = select(largest, v, later);                                                       \
+        at = select(at, (int##N)(i), later);                                                       \
+    }
+#define PUT(N, i) select((float##N)(0.0f), g, at == (int##N)(i))
+
+#define WINDOWS(N, M)                                                                              \
+    const float##M upper = *(__global const f##M##u *)(x + from + 2 * ow);                         \
+    const float##M lower = *(__global const f##M##u *)(x + from + W + 2 * ow);                     \
+    const float##N b = ODD##M(upper), c = EVEN##M(lower), d = ODD##M(lower);                       \
+    const float##N g = *(__global const f##N##u *)(dy + ow);                                       \
+    float##N largest = EVEN##M(upper);                                                             \
+    int##N at = (int##N)(0);                                                                       \
+    COMPARE(N, b, 1)                                                                               \
+    COMPARE(N, c, 2)                                                                               \
+    COMPARE(N, d, 3)                                                                               \
+    const float##N ga = PUT(N, 0), gb = PUT(N, 1), gc = PUT(N, 2), gd = PUT(N, 3);                 \
+    *(__global f##M##u *)(dx + from + 2 * ow) = ZIP##N(ga, gb);                                    \
+    *(__global f##M##u *)(dx + from + W + 2 * ow) = ZIP##N(gc, gd)
+
+__kernel void max_pool2d_grad_pairs(__global const float *restrict x,
+                                    __global const float *restrict dy, __global float *restrict dx,
+                                    IMAGE_SIZES) {
+    const int plane = (int)get_global_id(0), DW = W / 2;
+    if (plane >= items)
+        return;
+    x += (size_t)plane * H * W;
+    dx += (size_t)plane * H * W;
+    dy += (size_t)plane * (H / 2) * DW;
+    for (int h = 0; h + 2 <= H; h += 2, dy += DW) {
+        const int from = h * W;
+        PAIRS(DW, { WINDOWS(8, 16); }, { WINDOWS(4, 8); }, {
+            const int i = from + 2 * ow;
+            const int at = position(x, H, W, h, 2 * ow, 2, 2, 1, 1);
+            dx[i] = at == i ? dy[ow] : 0.0f;
+            dx[i + 1] = at == i + 1 ? dy[ow] : 0.0f;
+            dx[i + W] = at == i + W ? dy[ow] : 0.0f;
+            dx[i + W + 1] = at == i + W + 1 ? dy[ow] : 0.0f;
+        })
+        if (2 * DW < W)
+            dx[from + W - 1] = dx[from + 2 * W - 1] = 0.0f;
+    }
+    for (int i = H / 2 * 2 * W; i < H * W; i++)
+        dx[i] = 0.0f;
 }

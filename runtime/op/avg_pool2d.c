@@ -60,6 +60,9 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const tutti_pool_attr *a = node->attr;
+    if (tutti_pool_is_pairs(a, device))
+        return tutti_image_lower(node, device, out, "avg_pool2d.cl", "avg_pool2d_pairs", NULL, 0,
+                                 false);
     const int64_t values[] = {a->kernel[0],  a->kernel[1],  a->stride[0], a->stride[1],
                               a->padding[0], a->padding[1], a->exclude,   a->adaptive};
     return tutti_image_lower(node, device, out, "avg_pool2d.cl", "avg_pool2d", values,
@@ -118,6 +121,8 @@ static const tutti_pool_attr two = {.kernel = {2, 2}, .stride = {2, 2}, .dilatio
                              high = {.kernel = {9, 2}, .stride = {9, 2}, .dilation = {1, 1}};
 static const tutti_op_example examples[] = {
     {.label = "2x2", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 3, 6, 5)}, .attr = &two},
+    {.label = "2x2, wide", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 5, 23)}, .attr = &two},
+    {.label = "2x2, narrow", .n = 3, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 4, 11)}, .attr = &two},
     {.label = "3x3, padded", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 5, 7)}, .attr = &three},
     {.label = "padding excluded", .n_in = 1, .in = {IN(2, 3, 6, 9)}, .attr = &excluding},
     {.label = "adaptive", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 7, 4)}, .attr = &adaptive},

@@ -39,6 +39,9 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const tutti_pool_attr *a = node->attr;
+    if (tutti_pool_is_pairs(a, device))
+        return tutti_image_lower(node, device, out, "avg_pool2d_grad.cl", "avg_pool2d_grad_pairs",
+                                 NULL, 0, true);
     const int64_t values[] = {a->kernel[0],  a->kernel[1],  a->stride[0], a->stride[1],
                               a->padding[0], a->padding[1], a->exclude,   a->adaptive};
     return tutti_image_lower(node, device, out, "avg_pool2d_grad.cl", "avg_pool2d_grad", values,
@@ -94,24 +97,26 @@ static void ref(const tutti_ref_call *call) {
     {                                                                                              \
         .rank = 4, .dim = { __VA_ARGS__ }                                                          \
     }
-static const tutti_pool_attr two = {.kernel = {2, 2},
-                                    .stride = {2, 2},
-                                    .dilation = {1, 1},
-                                    .size = {6, 5}},
-                             three = {.kernel = {3, 3},
-                                      .stride = {2, 2},
-                                      .padding = {1, 1},
-                                      .dilation = {1, 1},
-                                      .size = {5, 7}},
-                             excluding = {.kernel = {3, 4},
-                                          .stride = {1, 3},
-                                          .padding = {1, 2},
-                                          .dilation = {1, 1},
-                                          .exclude = 1,
-                                          .size = {6, 9}},
-                             adaptive = {.adaptive = 1, .size = {7, 4}};
+static const tutti_pool_attr
+    two = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}, .size = {6, 5}},
+    wide = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}, .size = {5, 23}},
+    narrow = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}, .size = {4, 11}},
+    three = {.kernel = {3, 3},
+             .stride = {2, 2},
+             .padding = {1, 1},
+             .dilation = {1, 1},
+             .size = {5, 7}},
+    excluding = {.kernel = {3, 4},
+                 .stride = {1, 3},
+                 .padding = {1, 2},
+                 .dilation = {1, 1},
+                 .exclude = 1,
+                 .size = {6, 9}},
+    adaptive = {.adaptive = 1, .size = {7, 4}};
 static const tutti_op_example examples[] = {
     {.label = "2x2", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 3, 3, 2)}, .attr = &two},
+    {.label = "2x2, wide", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 2, 11)}, .attr = &wide},
+    {.label = "2x2, narrow", .n = 3, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 2, 5)}, .attr = &narrow},
     {.label = "3x3, padded", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 3, 4)}, .attr = &three},
     {.label = "padding excluded", .n_in = 1, .in = {IN(2, 3, 6, 4)}, .attr = &excluding},
     {.label = "adaptive", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 3, 5)}, .attr = &adaptive},

@@ -50,6 +50,10 @@ typedef struct tutti_span {
 tutti_span tutti_pool_span(const tutti_pool_attr *attr, int d, int64_t index, int64_t size,
                            int64_t out);
 
+/* True where the kernels of cl/pool_pairs.clh fit: windows of 2 x 2, a stride of 2, no padding, on a
+ * CPU. */
+bool tutti_pool_is_pairs(const tutti_pool_attr *attr, const tutti_device_info *device);
+
 /* Gradients, as nodes. */
 tutti_tensor tutti_avg_pool2d_node(tutti_graph *graph, tutti_tensor x, const tutti_pool_attr *attr);
 tutti_tensor tutti_avg_pool2d_grad(tutti_graph *graph, tutti_tensor dy, const tutti_shape *x,

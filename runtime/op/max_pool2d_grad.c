@@ -35,6 +35,9 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
                           tutti_lowering *out) {
     const tutti_pool_attr *a = node->attr;
     const tutti_shape *dy = &node->in_type[1].shape;
+    if (tutti_pool_is_pairs(a, device))
+        return tutti_image_lower(node, device, out, "max_pool2d_grad.cl", "max_pool2d_grad_pairs",
+                                 NULL, 0, true);
     const int64_t values[] = {a->kernel[0],  a->kernel[1],  a->stride[0],   a->stride[1],
                               a->padding[0], a->padding[1], a->dilation[0], a->dilation[1],
                               dy->dim[2],    dy->dim[3]};
@@ -84,6 +87,18 @@ static const tutti_op_example examples[] = {
      .n = 2,
      .n_in = 2,
      .in = {IN(TUTTI_BATCH, 3, 6, 5), IN(TUTTI_BATCH, 3, 3, 2)},
+     .attr = &two},
+    /* Of two values only: most windows have several maxima. */
+    {.label = "2x2, wide, ties",
+     .n = 2,
+     .n_in = 2,
+     .in = {{.rank = 4, .dim = {TUTTI_BATCH, 2, 5, 23}, .lo = 1, .hi = 1.0000001F},
+            IN(TUTTI_BATCH, 2, 2, 11)},
+     .attr = &two},
+    {.label = "2x2, narrow",
+     .n = 3,
+     .n_in = 2,
+     .in = {IN(TUTTI_BATCH, 2, 4, 11), IN(TUTTI_BATCH, 2, 2, 5)},
      .attr = &two},
     {.label = "3x3, padded",
      .n = 2,

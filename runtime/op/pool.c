@@ -48,3 +48,11 @@ tutti_span tutti_pool_span(const tutti_pool_attr *attr, int d, int64_t index, in
     const int64_t begin = index * attr->stride[d] - attr->padding[d];
     return (tutti_span){begin, begin + attr->dilation[d] * (attr->kernel[d] - 1) + 1};
 }
+
+bool tutti_pool_is_pairs(const tutti_pool_attr *attr, const tutti_device_info *device) {
+    bool pairs = attr->adaptive == 0 && (device->type & TUTTI_DEVICE_CPU) != 0;
+    for (int d = 0; d < 2; d++)
+        pairs = pairs && attr->kernel[d] == 2 && attr->stride[d] == 2 && attr->padding[d] == 0 &&
+                attr->dilation[d] == 1;
+    return pairs;
+}
