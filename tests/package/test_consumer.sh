@@ -26,16 +26,23 @@ export PKG_CONFIG_PATH=$libdir/pkgconfig
 # shellcheck disable=SC2046,SC2086
 gcc -std=c11 $flags "$here/main.c" $(pkg-config --cflags --libs tutti) -lm -Wl,-rpath,"$libdir" -o "$dir/pc"
 "$dir/pc"
-# The README's first C program: as it stands, without warnings, from the source tree.
-awk '/^```c$/ {on = 1; next} /^```$/ {if (on) exit} on' "$source/README.md" >"$dir/readme.c"
-for compiler in gcc clang; do
-    command -v $compiler >/dev/null || continue
-    # shellcheck disable=SC2046,SC2086
-    $compiler -std=c11 -Wall -Wextra -Wpedantic -Werror $flags "$dir/readme.c" $(pkg-config --cflags --libs tutti) \
-        -Wl,-rpath,"$(pkg-config --variable=libdir tutti)" -o "$dir/readme_$compiler"
+# The first C programs of the README and of docs/training.md: as they stand, without warnings, from the source tree.
+for document in README docs/training; do
+    name=$(basename "$document")
+    awk '/^```c$/ {on = 1; next} /^```$/ {if (on) exit} on' "$source/$document.md" >"$dir/$name.c"
+    for compiler in gcc clang; do
+        command -v $compiler >/dev/null || continue
+        # shellcheck disable=SC2046,SC2086
+        $compiler -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Werror $flags "$dir/$name.c" $(pkg-config --cflags --libs tutti) \
+            -Wl,-rpath,"$(pkg-config --variable=libdir tutti)" -o "$dir/${name}_$compiler"
+    done
 done
-(cd "$source" && "$dir/readme_gcc") | tee "$dir/out"
+(cd "$source" && "$dir/README_gcc") | tee "$dir/out"
 grep -qE '^loss 0\.[0-9]+, ' "$dir/out" || { echo "the README's program did not learn"; exit 1; }
+(cd "$dir" && ./training_gcc) | tee "$dir/out"
+grep -qE '^loss 0\.[0-9]+, accuracy (9[0-9]|100)\.' "$dir/out" && grep -q '^(0.0, 0.0) is not in' "$dir/out" &&
+    grep -q '^(0.6, 0.0) is in' "$dir/out" && [ -s "$dir/ring.safetensors" ] ||
+    { echo "the program of docs/training.md did not learn"; exit 1; }
 mkdir "$dir/static"
 cp "$libdir/libtutti.a" "$dir/static"
 # shellcheck disable=SC2046,SC2086
