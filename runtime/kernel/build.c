@@ -52,6 +52,7 @@ void tutti_kernels_free(tutti_kernels *kernels) {
     free(kernels->units);
     tutti_cl_programs_free(kernels);
     tutti_cache_close(kernels->cache);
+    tutti_tunings_free(&kernels->tunings);
     tutti_arena_free(&kernels->arena);
     tutti_source_path_free(&kernels->path);
     free(kernels);

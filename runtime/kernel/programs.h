@@ -14,6 +14,7 @@
 #include "kernel/library.h"
 #include "kernel/source.h"
 #include "kernel/tune.h"
+#include "kernel/tunings.h"
 
 typedef struct tutti_unit_entry {
     char *name;       /* of the __kernel function */
@@ -65,6 +66,8 @@ struct tutti_kernels {
     tutti_cl_program_record *programs;
     int32_t n_programs, cap_programs;
     tutti_kernel_stats stats;
+    tutti_tunings tunings; /* what is known of the device, when tunings_loaded */
+    bool tunings_loaded;
     tutti_arena arena; /* notes of the tuner */
 };
 

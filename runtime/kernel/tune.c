@@ -8,9 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "base/strbuf.h"
-#include "kernel/programs.h"
 #include "kernel/trial.h"
+#include "kernel/tuner.h"
 
 #define CANDIDATES_MAX ((int32_t)(sizeof((tutti_tune_result *)0)->time_s / sizeof(double)))
 
@@ -30,21 +29,7 @@
 /* Only a clear gain beats a candidate that the op ranks before. */
 #define CLEAR_GAIN 0.97
 
-typedef struct tuning {
-    tutti_kernels *kernels;
-    const tutti_device *device;
-    const tutti_tune_request *request;
-    tutti_tune_result *result;
-    float tolerance;
-    bool refuted[8]; /* wrong, does not compile, does not run */
-    bool no_memory;  /* what came of it may differ next time: not remembered */
-    double begin_s;  /* of measuring, moved on by time that is not to count */
-    double verify_s; /* the last first run, compiling included */
-    double first_s;  /* of the first candidate that was right */
-} tuning;
-
-static tutti_status note(tuning *t, int32_t c, const char *format, ...) TUTTI_PRINTF(3, 4);
-static tutti_status note(tuning *t, int32_t c, const char *format, ...) {
+tutti_status tutti_tuner_note(tutti_tuner *t, int32_t c, const char *format, ...) {
     char text[TUTTI_MESSAGE_MAX];
     va_list args;
     va_start(args, format);
@@ -57,116 +42,8 @@ static tutti_status note(tuning *t, int32_t c, const char *format, ...) {
     return t->result->note[c] != NULL ? TUTTI_OK : TUTTI_OUT_OF_MEMORY;
 }
 
-static void hash_number(tutti_hash *hash, int64_t value) {
-    tutti_hash_add(hash, &value, sizeof value);
-}
-
-static void hash_type(tutti_hash *hash, const tutti_type *type) {
-    char text[TUTTI_SHAPE_TEXT];
-    tutti_hash_add_text(hash, tutti_dtype_name(type->dtype));
-    tutti_hash_add_text(hash, tutti_shape_text(&type->shape, text));
-}
-
-static tutti_status hash_launch(tutti_hash *hash, const tutti_kernels *kernels,
-                                const tutti_launch *launch) {
-    tutti_hash_add_text(hash, launch->routine != NULL ? launch->routine : "");
-    if (launch->routine == NULL) {
-        char *source;
-        unsigned char digest[TUTTI_DIGEST_BYTES];
-        TUTTI_TRY(tutti_unit_source(kernels, launch, &source, digest));
-        free(source);
-        tutti_hash_add(hash, digest, sizeof digest);
-        tutti_hash_add_text(hash, launch->entry);
-    }
-    for (int32_t i = 0; i < launch->rank; i++) {
-        hash_number(hash, launch->range[i].items.base);
-        hash_number(hash, launch->range[i].items.per_sample);
-        hash_number(hash, launch->range[i].per_item);
-        hash_number(hash, launch->range[i].local);
-    }
-    return TUTTI_OK;
-}
-
-/* Batches within a factor of two share a winner. */
-static int64_t batch_class(int64_t n) {
-    int64_t c = 0;
-    while (n > 1) {
-        n /= 2;
-        c++;
-    }
-    return c;
-}
-
-static tutti_status make_key(const tuning *t, unsigned char key[TUTTI_DIGEST_BYTES]) {
-    const tutti_node_info *node = t->request->node;
-    const tutti_device_info *info = &t->device->info;
-    const char *options = t->device->build_options;
-    tutti_hash hash;
-    tutti_hash_begin(&hash);
-    tutti_hash_add_text(&hash, "tuned 1");
-    tutti_hash_add_text(&hash, info->name);
-    tutti_hash_add_text(&hash, info->driver_version);
-    tutti_hash_add_text(&hash, info->platform_name);
-    tutti_hash_add_text(&hash, info->platform_version);
-    hash_number(&hash, info->compute_units);
-    tutti_hash_add_text(&hash, options != NULL ? options : "");
-    tutti_hash_add_text(&hash, node->op->name);
-    if (node->attr != NULL)
-        tutti_hash_add(&hash, node->attr, node->op->attr_size);
-    for (int32_t i = 0; i < node->n_in; i++)
-        hash_type(&hash, &node->in_type[i]);
-    for (int32_t i = 0; i < node->n_out; i++)
-        hash_type(&hash, &node->out_type[i]);
-    hash_number(&hash, batch_class(t->request->n));
-    tutti_hash_add(&hash, &t->tolerance, sizeof t->tolerance);
-    for (int32_t c = 0; c < t->request->n_candidates; c++) {
-        tutti_hash_add_text(&hash, t->request->candidates[c].name);
-        hash_number(&hash, t->request->candidates[c].n_launches);
-        for (int32_t i = 0; i < t->request->candidates[c].n_launches; i++)
-            TUTTI_TRY(hash_launch(&hash, t->kernels, &t->request->candidates[c].launches[i]));
-    }
-    tutti_hash_end(&hash, key);
-    return TUTTI_OK;
-}
-
-/* "winner\n", then "time note\n" for each candidate. The digest has been verified; a text that does
- * not read back all the same is not used. */
-static bool recall(tuning *t, const unsigned char *key) {
-    char *text;
-    size_t size;
-    if (!tutti_cache_load(t->kernels->cache, key, TUTTI_CACHE_TUNED, &text, &size))
-        return false;
-    char *p = text, *end;
-    long winner = strtol(p, &end, 10);
-    bool good = end != p && *end == '\n' && winner >= -1 && winner < t->request->n_candidates;
-    for (int32_t c = 0; good && c < t->request->n_candidates; c++) {
-        p = end + 1;
-        t->result->time_s[c] = strtod(p, &end);
-        size_t length = end != p && *end == ' ' ? strcspn(end + 1, "\n") : 0;
-        good = end != p && *end == ' ' && end[1 + length] == '\n' &&
-               note(t, c, "%.*s", (int)length, end + 1) == TUTTI_OK;
-        end += 1 + length;
-    }
-    free(text);
-    if (good) {
-        t->result->winner = (int32_t)winner;
-        t->result->from_disk = true;
-    }
-    return good;
-}
-
-static void remember(const tuning *t, const unsigned char *key) {
-    tutti_strbuf text = {0};
-    tutti_strbuf_printf(&text, "%d\n", (int)t->result->winner);
-    for (int32_t c = 0; c < t->request->n_candidates; c++)
-        tutti_strbuf_printf(&text, "%a %s\n", t->result->time_s[c], t->result->note[c]);
-    if (!text.failed)
-        tutti_cache_store(t->kernels->cache, key, TUTTI_CACHE_TUNED, text.text, text.length);
-    tutti_strbuf_free(&text);
-}
-
 /* A candidate that cannot be used is out; a device or a process in trouble is an error. */
-static tutti_status refute(tuning *t, int32_t c, tutti_status status, const char *what) {
+static tutti_status refute(tutti_tuner *t, int32_t c, tutti_status status, const char *what) {
     if (status == TUTTI_DEVICE_LOST || status == TUTTI_INTERNAL)
         return status;
     t->refuted[c] = true;
@@ -174,28 +51,10 @@ static tutti_status refute(tuning *t, int32_t c, tutti_status status, const char
     tutti_log_write(TUTTI_LOG_DEBUG, "%s on %s: candidate %s %s: %s", t->request->node->op->name,
                     t->device->info.id, t->request->candidates[c].name, what,
                     tutti_error_message());
-    return note(t, c, "%s: %s", what, tutti_error_message());
+    return tutti_tuner_note(t, c, "%s: %s", what, tutti_error_message());
 }
 
-static tutti_status build(tuning *t) {
-    const tutti_tune_request *request = t->request;
-    for (int32_t c = 0; c < request->n_candidates; c++)
-        for (int32_t i = 0; i < request->candidates[c].n_launches; i++) {
-            tutti_status status = tutti_kernels_want_trial(
-                t->kernels, &request->candidates[c].launches[i], request->node->op->name);
-            if (status == TUTTI_OUT_OF_MEMORY)
-                return status;
-            if (status != TUTTI_OK) {
-                TUTTI_TRY(refute(t, c, status, "does not compile"));
-                break;
-            }
-        }
-    /* Which of them fail shows when they are bound. */
-    tutti_status status = tutti_kernels_build(t->kernels);
-    return status == TUTTI_BUILD_FAILED ? TUTTI_OK : status;
-}
-
-static double spent(const tuning *t) {
+static double spent(const tutti_tuner *t) {
     return tutti_clock_s() - t->begin_s;
 }
 
@@ -205,7 +64,7 @@ static int by_value(const void *a, const void *b) {
 }
 
 /* The median of samples until the candidate's part of the budget is used up; at least one. */
-static tutti_status measure(tuning *t, int32_t c, tutti_trial_run *run, double once) {
+static tutti_status measure(tutti_tuner *t, int32_t c, tutti_trial_run *run, double once) {
     bool mutates = t->request->node->op->mutates != 0;
     double until = spent(t) + (t->request->budget_s - spent(t)) / (t->request->n_candidates - c);
     int32_t repeats = 1;
@@ -225,7 +84,7 @@ static tutti_status measure(tuning *t, int32_t c, tutti_trial_run *run, double o
 
 /* Runs the candidate once from fresh inputs and compares. The first run of a kernel may hide
  * compiling, so it counts neither as a timing nor, but on interpreters, as time spent. */
-static tutti_status verify(tuning *t, int32_t c, tutti_trial_run *run) {
+static tutti_status verify(tutti_tuner *t, int32_t c, tutti_trial_run *run) {
     double error, begin = tutti_clock_s();
     TUTTI_TRY(tutti_trial_reset(run));
     TUTTI_TRY(tutti_trial_time(run, 1, &t->verify_s));
@@ -241,11 +100,12 @@ static tutti_status verify(tuning *t, int32_t c, tutti_trial_run *run) {
         "used",
         t->request->node->op->name, t->device->info.id, t->device->info.name,
         t->request->candidates[c].name, error);
-    return note(t, c, "wrong result (error %.1e)", error);
+    return tutti_tuner_note(t, c, "wrong result (error %.1e)", error);
 }
 
 /* Verifies on `small`, and times on `full` (NULL: cannot be run within reason). */
-static tutti_status try_candidate(tuning *t, int32_t c, tutti_trial *small, tutti_trial *full) {
+static tutti_status try_candidate(tutti_tuner *t, int32_t c, tutti_trial *small,
+                                  tutti_trial *full) {
     const tutti_candidate *candidate = &t->request->candidates[c];
     tutti_trial_run *run = NULL;
     tutti_status status = tutti_trial_bind(small, candidate, &run);
@@ -254,7 +114,7 @@ static tutti_status try_candidate(tuning *t, int32_t c, tutti_trial *small, tutt
                       status == TUTTI_BUILD_FAILED ? "does not compile" : "does not run");
     status = verify(t, c, run);
     if (status == TUTTI_OK && !t->refuted[c] && full == NULL)
-        status = note(t, c, "verified, not measured");
+        status = tutti_tuner_note(t, c, "verified, not measured");
     bool interpreter = (t->device->quirks & TUTTI_QUIRK_INTERPRETER) != 0;
     if (status == TUTTI_OK && !t->refuted[c] && full == small && interpreter) {
         t->result->time_s[c] = t->verify_s; /* nothing was hidden in it, and once is long enough */
@@ -280,7 +140,7 @@ static tutti_status try_candidate(tuning *t, int32_t c, tutti_trial *small, tutt
 }
 
 /* How many samples the reference, and an interpreter, can take. 0: not even one. */
-static int64_t samples_within(const tuning *t, double flops) {
+static int64_t samples_within(const tutti_tuner *t, double flops) {
     const tutti_node_info *node = t->request->node;
     if (node->op->cost == NULL)
         return t->request->n;
@@ -292,14 +152,15 @@ static int64_t samples_within(const tuning *t, double flops) {
 
 /* Whether the time left allows for a run that is expected to take so long. On real hardware a slow
  * candidate that came first must not keep the others from being seen once. */
-static bool affordable(const tuning *t, double expected_s) {
+static bool affordable(const tutti_tuner *t, double expected_s) {
     bool interpreter = (t->device->quirks & TUTTI_QUIRK_INTERPRETER) != 0;
     double left = t->request->budget_s - (interpreter ? spent(t) : 0);
     return left > 0 && expected_s <= SLOWER_EXPECTED * left;
 }
 
 /* The trial at full size; NULL when it is out of reach, which only costs the measurement. */
-static tutti_status make_full(tuning *t, tutti_trial *small, int64_t n_small, tutti_trial **out) {
+static tutti_status make_full(tutti_tuner *t, tutti_trial *small, int64_t n_small,
+                              tutti_trial **out) {
     const tutti_tune_request *request = t->request;
     *out = small;
     if (n_small == request->n)
@@ -313,7 +174,7 @@ static tutti_status make_full(tuning *t, tutti_trial *small, int64_t n_small, tu
     return status == TUTTI_OUT_OF_MEMORY ? TUTTI_OK : status;
 }
 
-static bool worth_building(const tuning *t, const tutti_candidate *candidate) {
+static bool worth_building(const tutti_tuner *t, const tutti_candidate *candidate) {
     bool routine = false;
     for (int32_t i = 0; i < candidate->n_launches; i++)
         routine |= candidate->launches[i].routine != NULL;
@@ -321,16 +182,16 @@ static bool worth_building(const tuning *t, const tutti_candidate *candidate) {
            t->first_s >= ROUTINE_WORTH_S;
 }
 
-static tutti_status try_all(tuning *t, tutti_trial *small, tutti_trial *full) {
+static tutti_status try_all(tutti_tuner *t, tutti_trial *small, tutti_trial *full) {
     for (int32_t c = 0; c < t->request->n_candidates; c++) {
         if (t->refuted[c])
             continue;
         if (t->first_s > 0 && !affordable(t, t->first_s)) {
-            TUTTI_TRY(note(t, c, "not measured"));
+            TUTTI_TRY(tutti_tuner_note(t, c, "not measured"));
             continue;
         }
         if (!worth_building(t, &t->request->candidates[c])) {
-            TUTTI_TRY(note(t, c, "not measured, slow to build"));
+            TUTTI_TRY(tutti_tuner_note(t, c, "not measured, slow to build"));
             continue;
         }
         TUTTI_TRY(try_candidate(t, c, small, full));
@@ -340,13 +201,63 @@ static tutti_status try_all(tuning *t, tutti_trial *small, tutti_trial *full) {
     return TUTTI_OK;
 }
 
-static tutti_status skip_all(tuning *t) {
-    for (int32_t c = 0; c < t->request->n_candidates; c++)
-        TUTTI_TRY(note(t, c, "not measured"));
+static tutti_status want(tutti_tuner *t, int32_t c) {
+    const tutti_candidate *candidate = &t->request->candidates[c];
+    for (int32_t i = 0; i < candidate->n_launches; i++)
+        TUTTI_TRY(tutti_kernels_want_trial(t->kernels, &candidate->launches[i],
+                                           t->request->node->op->name));
     return TUTTI_OK;
 }
 
-static tutti_status measure_all(tuning *t) {
+/* All that are not out. */
+static tutti_status build(tutti_tuner *t) {
+    for (int32_t c = 0; c < t->request->n_candidates; c++) {
+        const tutti_status status = t->refuted[c] ? TUTTI_OK : want(t, c);
+        if (status == TUTTI_OUT_OF_MEMORY)
+            return status;
+        if (status != TUTTI_OK)
+            TUTTI_TRY(refute(t, c, status, "does not compile"));
+    }
+    /* Which of them fail shows when they are bound. */
+    const tutti_status status = tutti_kernels_build(t->kernels);
+    return status == TUTTI_BUILD_FAILED ? TUTTI_OK : status;
+}
+
+/* Checks the candidate that a pack names. When it is right, what the pack says holds; when not, it
+ * is out, and the others are measured. */
+static tutti_status check_hint(tutti_tuner *t, const char *key, bool *out_good) {
+    const int32_t c = t->result->hint;
+    const bool interpreter = (t->device->quirks & TUTTI_QUIRK_INTERPRETER) != 0;
+    const int64_t n = samples_within(t, interpreter ? INTERPRETER_FLOPS : REFERENCE_FLOPS);
+    *out_good = false;
+    if (n == 0 && interpreter)
+        return TUTTI_OK;
+    tutti_trial *trial;
+    tutti_status status =
+        tutti_trial_make(t->kernels, t->request->node, n == 0 ? 1 : n, true, &trial);
+    if (status == TUTTI_OUT_OF_MEMORY)
+        return TUTTI_OK;
+    TUTTI_TRY(status);
+    status = want(t, c);
+    if (status == TUTTI_OK)
+        status = tutti_kernels_build(t->kernels);
+    if (status == TUTTI_OK || status == TUTTI_BUILD_FAILED)
+        status = try_candidate(t, c, trial, NULL);
+    tutti_trial_free(trial);
+    TUTTI_TRY(status);
+    if (t->refuted[c])
+        return TUTTI_OK;
+    *out_good = true;
+    return tutti_tuner_trust(t, key);
+}
+
+static tutti_status skip_all(tutti_tuner *t) {
+    for (int32_t c = 0; c < t->request->n_candidates; c++)
+        TUTTI_TRY(tutti_tuner_note(t, c, "not measured"));
+    return TUTTI_OK;
+}
+
+static tutti_status measure_all(tutti_tuner *t) {
     const tutti_tune_request *request = t->request;
     bool interpreter = (t->device->quirks & TUTTI_QUIRK_INTERPRETER) != 0;
     int64_t n = samples_within(t, interpreter ? INTERPRETER_FLOPS : REFERENCE_FLOPS);
@@ -372,7 +283,7 @@ static tutti_status measure_all(tuning *t) {
     return status;
 }
 
-static void choose(tuning *t) {
+static void choose(tutti_tuner *t) {
     tutti_tune_result *result = t->result;
     for (int32_t c = 0; c < t->request->n_candidates; c++) {
         double time = result->time_s[c];
@@ -390,31 +301,29 @@ tutti_status tutti_tune(tutti_kernels *kernels, const tutti_tune_request *reques
                         tutti_tune_result *out) {
     TUTTI_ASSERT(request->n_candidates >= 1 && request->n_candidates <= CANDIDATES_MAX);
     TUTTI_ASSERT(request->n >= 1 && request->node->op->ref != NULL);
-    *out = (tutti_tune_result){.winner = -1};
+    *out = (tutti_tune_result){.winner = -1, .hint = -1};
     for (int32_t c = 0; c < CANDIDATES_MAX; c++) {
         out->time_s[c] = NAN;
         out->note[c] = "";
     }
-    tuning t = {.kernels = kernels,
-                .device = tutti_kernels_device(kernels),
-                .request = request,
-                .result = out,
-                .tolerance = request->tolerance > 0 ? request->tolerance : DEFAULT_TOLERANCE};
-    unsigned char key[TUTTI_DIGEST_BYTES];
-    bool keyed = make_key(&t, key) == TUTTI_OK; /* a missing source refutes its candidate only */
-    if (keyed && recall(&t, key))
+    tutti_tuner t = {.kernels = kernels,
+                     .device = tutti_kernels_device(kernels),
+                     .request = request,
+                     .result = out,
+                     .tolerance = request->tolerance > 0 ? request->tolerance : DEFAULT_TOLERANCE};
+    char key[TUTTI_DIGEST_HEX];
+    const bool keyed =
+        tutti_tuner_key(&t, key) == TUTTI_OK; /* a missing source refutes its candidate */
+    bool known = false;
+    if (keyed)
+        TUTTI_TRY(tutti_tuner_recall(&t, key, &known));
+    if (known || !(request->budget_s > 0))
         return TUTTI_OK;
-    out->winner = -1;
-    out->from_disk = false;
-    for (int32_t c = 0; c < CANDIDATES_MAX; c++) {
-        out->time_s[c] = NAN;
-        out->note[c] = "";
-    }
-    if (!(request->budget_s > 0))
+    if (out->hint >= 0)
+        TUTTI_TRY(check_hint(&t, key, &known));
+    if (known)
         return TUTTI_OK;
     TUTTI_TRY(measure_all(&t));
     choose(&t);
-    if (keyed && !t.no_memory)
-        remember(&t, key);
-    return TUTTI_OK;
+    return keyed && !t.no_memory ? tutti_tuner_remember(&t, key) : TUTTI_OK;
 }

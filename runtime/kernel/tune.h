@@ -1,7 +1,7 @@
 /* Chooses between the candidates of a node on a device: each is run on random inputs, REJECTED when
  * its result differs from the op's reference by more than the tolerance, and timed otherwise.
- * Winners are remembered on disk, keyed by device, driver, op, attributes, shapes and the
- * candidates' sources.
+ * Winners are remembered on disk in a file per device and driver (tunings.h), keyed by op,
+ * attributes, shapes and the candidates' sources.
  */
 #ifndef TUTTI_KERNEL_TUNE_H
 #define TUTTI_KERNEL_TUNE_H
@@ -10,6 +10,7 @@
 
 typedef struct tutti_tune_request {
     const tutti_node_info *node;
+    const char *label; /* of the node, for people; NULL: its op's name */
     const tutti_candidate *candidates;
     int32_t n_candidates;
     int64_t n;       /* samples at which to measure */
@@ -17,6 +18,7 @@ typedef struct tutti_tune_request {
     /* For measuring, compiling excluded; a candidate not reached keeps time NaN. 0: recalls only,
      * builds and measures nothing; winner is -1 when nothing is remembered. */
     double budget_s;
+    bool again; /* measure even what is remembered */
 } tutti_tune_request;
 
 typedef struct tutti_tune_result {
@@ -26,6 +28,9 @@ typedef struct tutti_tune_result {
                             "not measured, slow to build" (a library's routine, where its build
                             cannot be repaid); owned by kernels */
     bool from_disk;
+    /* When nothing is answered: the candidate that a pack of measurements names, which is to be
+     * checked for right results here before it is used; else -1. */
+    int32_t hint;
 } tutti_tune_result;
 
 /* As tutti_kernels_want, for measuring candidates, so that those of many requests are built

@@ -2,10 +2,12 @@
  * the fastest by measurement on the device at hand. */
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strbuf.h"
@@ -16,6 +18,9 @@
 
 #define MEASURE_S         0.15  /* per node */
 #define MEASURE_TOLERANCE 1e-4F /* relative to the largest magnitude of an output */
+/* With a time limit, so many nodes' candidates are built before they are measured, and the clock is
+ * looked at in between. */
+#define MEASURE_ROUND 8
 
 _Static_assert(TUTTI_CANDIDATES_MAX == sizeof((tutti_tune_result){0}.time_s) / sizeof(double),
                "the tuner answers for as many candidates as a node can have");
@@ -27,14 +32,24 @@ typedef struct request {
     const char *skipped; /* why nothing was measured, or NULL */
 } request;
 
+/* How far measuring has come, over all devices. */
+typedef struct progress {
+    const tutti_plan_options *options;
+    double begin_s;
+    int32_t done, count;
+    pthread_mutex_t lock;
+} progress;
+
 /* One device's requests; steps that ask the same share one. */
 typedef struct chooser {
     tutti_plan *plan;
     tutti_plan_device *device;
     tutti_draft_device *draft;
     tutti_kernels *kernels;
+    progress *progress;
     request *requests;
     int32_t n_requests, cap_requests;
+    int32_t next, round_end; /* requests of the round: built together, then measured */
     int32_t *request_of[TUTTI_MODE_COUNT]; /* by step, or -1 */
 } chooser;
 
@@ -71,6 +86,7 @@ static tutti_status add_request(chooser *c, int mode, int32_t step) {
     if (draft->n_candidates < 2)
         return TUTTI_OK;
     request r = {.ask = {.node = node,
+                         .label = tutti_fused_label(node),
                          .candidates = draft->candidates,
                          .n_candidates = draft->n_candidates,
                          .n = expected_samples(c),
@@ -113,6 +129,7 @@ static tutti_status recall(chooser *c) {
         request *r = &c->requests[i];
         if (r->skipped != NULL)
             continue;
+        r->ask.again = c->progress->options->measure_again;
         r->ask.budget_s = 0;
         TUTTI_TRY(tutti_tune(c->kernels, &r->ask, &r->answer));
         r->answered = r->answer.winner >= 0;
@@ -128,35 +145,67 @@ static tutti_status want(chooser *c, want_fn fn, const tutti_candidate *candidat
     return TUTTI_OK;
 }
 
-/* All candidates that are going to be measured, to be built together. A candidate whose source
- * cannot be had is left to the tuner, which notes it. */
-static bool want_candidates(chooser *c) {
-    bool any = false;
-    for (int32_t i = 0; i < c->n_requests; i++) {
+static bool is_open(const request *r) {
+    return !r->answered && r->skipped == NULL;
+}
+
+/* The next requests to be measured; their candidates are built together. One whose source cannot be
+ * had is left to the tuner, which notes it. Of what a pack answers, only its winner is built. */
+static bool want_round(chooser *c) {
+    const bool limited = c->progress->options->measure_limit_s > 0;
+    int32_t n = 0, i = c->round_end;
+    c->next = i;
+    for (; i < c->n_requests && (!limited || n < MEASURE_ROUND); i++) {
         const request *r = &c->requests[i];
-        for (int32_t k = 0; !r->answered && r->skipped == NULL && k < r->ask.n_candidates; k++) {
+        if (!is_open(r))
+            continue;
+        n++;
+        for (int32_t k = 0; k < r->ask.n_candidates; k++) {
+            const int32_t hint = r->answer.hint;
+            if (hint >= 0 && hint != k)
+                continue;
             const tutti_status status =
                 want(c, tutti_kernels_want_trial, &r->ask.candidates[k], r->ask.node->op->name);
             if (status != TUTTI_OK)
                 tutti_log_write(TUTTI_LOG_DEBUG, "%s", tutti_error_message());
-            any = true;
         }
     }
-    return any;
+    c->round_end = i;
+    return n > 0;
+}
+
+static void report(progress *p, const char *what) {
+    if (p->options->progress == NULL)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->options->progress(p->options->progress_user, p->done, p->count, what);
+    if (p->done < p->count)
+        p->done++;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static bool time_is_up(const progress *p) {
+    return p->options->measure_limit_s > 0 &&
+           tutti_clock_s() - p->begin_s > p->options->measure_limit_s;
 }
 
 static tutti_status measure(void *user) {
     chooser *c = user;
-    for (int32_t i = 0; i < c->n_requests; i++) {
+    for (int32_t i = c->next; i < c->round_end; i++) {
         request *r = &c->requests[i];
-        if (r->answered || r->skipped != NULL)
+        if (!is_open(r))
             continue;
+        report(c->progress, r->ask.label);
+        if (time_is_up(c->progress)) {
+            r->skipped = "first of several, no time left to measure";
+            continue;
+        }
         r->ask.budget_s = MEASURE_S;
         const tutti_status status = tutti_tune(c->kernels, &r->ask, &r->answer);
         if (status == TUTTI_OUT_OF_MEMORY)
             r->skipped = "first of several, no memory to measure";
         else if (status != TUTTI_OK)
-            return tutti_fail_context(status, "measuring %s", tutti_fused_label(r->ask.node));
+            return tutti_fail_context(status, "measuring %s", r->ask.label);
         r->answered = true;
     }
     return TUTTI_OK;
@@ -276,33 +325,52 @@ static tutti_status settle(chooser *c) {
     return TUTTI_OK;
 }
 
-static tutti_status choose(chooser *choosers, tutti_kernels **kernels, int32_t count) {
-    bool measuring = false;
-    for (int32_t i = 0; i < count; i++) {
-        TUTTI_TRY(add_requests(&choosers[i]));
-        TUTTI_TRY(recall(&choosers[i]));
-        measuring |= want_candidates(&choosers[i]);
-    }
-    if (measuring) {
-        int32_t open = 0;
+/* A round at a time, while there are requests and time. */
+static tutti_status measure_rounds(chooser *choosers, tutti_kernels **kernels, int32_t count) {
+    for (;;) {
+        bool any = false;
         for (int32_t i = 0; i < count; i++)
-            for (int32_t r = 0; r < choosers[i].n_requests; r++)
-                open +=
-                    !choosers[i].requests[r].answered && choosers[i].requests[r].skipped == NULL;
-        tutti_log_write(TUTTI_LOG_INFO,
-                        "kernels: measuring, since %d ops have several to choose from", open);
+            any |= want_round(&choosers[i]);
+        if (!any)
+            return TUTTI_OK;
         /* A candidate that does not build is out; the tuner says so. */
         const tutti_status status = tutti_kernels_build_all(kernels, count, NULL);
         if (status != TUTTI_OK && status != TUTTI_BUILD_FAILED)
             return status;
         TUTTI_TRY(measure_all(choosers, count));
+        for (int32_t i = 0; i < count; i++)
+            for (int32_t r = choosers[i].round_end;
+                 r < choosers[i].n_requests && time_is_up(choosers[i].progress); r++)
+                if (is_open(&choosers[i].requests[r]))
+                    choosers[i].requests[r].skipped = "first of several, no time left to measure";
+    }
+}
+
+static tutti_status choose(chooser *choosers, tutti_kernels **kernels, int32_t count,
+                           progress *all) {
+    for (int32_t i = 0; i < count; i++) {
+        TUTTI_TRY(add_requests(&choosers[i]));
+        TUTTI_TRY(recall(&choosers[i]));
+        for (int32_t r = 0; r < choosers[i].n_requests; r++)
+            all->count += is_open(&choosers[i].requests[r]);
+    }
+    if (all->count > 0) {
+        tutti_log_write(TUTTI_LOG_INFO,
+                        "kernels: measuring, since %d ops have several to choose from",
+                        (int)all->count);
+        TUTTI_TRY(measure_rounds(choosers, kernels, count));
+        all->done = all->count;
+        report(all, "");
     }
     for (int32_t i = 0; i < count; i++)
         TUTTI_TRY(settle(&choosers[i]));
     return tutti_kernels_build_all(kernels, count, NULL);
 }
 
-tutti_status tutti_plan_choose(tutti_plan *plan, tutti_draft_device *drafts) {
+tutti_status tutti_plan_choose(tutti_plan *plan, tutti_draft_device *drafts,
+                               const tutti_plan_options *options) {
+    progress all = {
+        .options = options, .begin_s = tutti_clock_s(), .lock = PTHREAD_MUTEX_INITIALIZER};
     const int32_t count = plan->n_devices;
     chooser *choosers = calloc((size_t)count, sizeof *choosers);
     tutti_kernels **kernels = calloc((size_t)count, sizeof(tutti_kernels *));
@@ -315,9 +383,10 @@ tutti_status tutti_plan_choose(tutti_plan *plan, tutti_draft_device *drafts) {
             choosers[i] = (chooser){.plan = plan,
                                     .device = &plan->devices[i],
                                     .draft = &drafts[i],
+                                    .progress = &all,
                                     .kernels = kernels[i]};
         }
-        status = choose(choosers, kernels, count);
+        status = choose(choosers, kernels, count, &all);
         for (int32_t i = 0; i < count; i++) {
             free(choosers[i].requests);
             for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++)

@@ -37,7 +37,8 @@ TUTTI_MUST_USE tutti_status tutti_plan_finish(tutti_plan *plan, const tutti_draf
 
 /* Candidates (choose.c): sets chosen, reason and measured times of all steps of all devices, and
  * builds what was chosen. */
-TUTTI_MUST_USE tutti_status tutti_plan_choose(tutti_plan *plan, tutti_draft_device *drafts);
+TUTTI_MUST_USE tutti_status tutti_plan_choose(tutti_plan *plan, tutti_draft_device *drafts,
+                                              const tutti_plan_options *options);
 
 /* Lifetimes of a program's tensors on a device, in item indexes (liveness.c). */
 typedef struct tutti_liveness {

@@ -144,10 +144,10 @@ tutti_status tutti_plan_finish(tutti_plan *plan, const tutti_draft_device *draft
     return check_capacity(plan);
 }
 
-static tutti_status make(tutti_plan *plan) {
+static tutti_status make(tutti_plan *plan, const tutti_plan_options *options) {
     tutti_draft_device *drafts;
     TUTTI_TRY(tutti_plan_draft(plan, &drafts));
-    TUTTI_TRY(tutti_plan_choose(plan, drafts));
+    TUTTI_TRY(tutti_plan_choose(plan, drafts, options));
     return tutti_plan_finish(plan, drafts);
 }
 
@@ -172,7 +172,7 @@ tutti_status tutti_plan_make(const tutti_graph *graph, tutti_runtime *runtime,
     plan->graph = graph;
     plan->runtime = runtime;
     plan->batch = options->batch;
-    const tutti_status status = make(plan);
+    const tutti_status status = make(plan, options);
     if (status != TUTTI_OK) {
         tutti_plan_free(plan);
         return status;

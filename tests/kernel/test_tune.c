@@ -1,5 +1,6 @@
 #include "fixture.h"
 #include "kernel/tune.h"
+#include "kernel/tunings.h"
 
 static char directory[512];
 static tutti_device device;
@@ -286,6 +287,69 @@ static void routines_must_be_worth_their_build(void **state) {
     device = plain;
 }
 
+/* Marks what is remembered as brought by a pack, with another winner when winner >= 0. */
+static void pretend_pack(int32_t winner) {
+    tutti_cache *cache;
+    tutti_tunings t;
+    OK(tutti_cache_open(NULL, &cache));
+    OK(tutti_tunings_load(cache, &device.info, &t));
+    assert_true(t.n > 0);
+    for (int32_t i = 0; i < t.n; i++) {
+        t.items[i].verified = false;
+        if (winner >= 0 && winner < t.items[i].n_candidates)
+            t.items[i].winner = winner;
+    }
+    tutti_tunings_store(cache, &device.info, &t);
+    tutti_tunings_free(&t);
+    tutti_cache_close(cache);
+}
+
+static void packs_are_checked_before_they_are_trusted(void **state) {
+    (void)state;
+    world w;
+    make_world(&w, &double_op, 48);
+    add_candidate(&w, "slow", slow_source, 16);
+    add_candidate(&w, "right", right_source, 16);
+    add_candidate(&w, "wrong", wrong_source, 16);
+    tutti_tune_result result;
+    tutti_kernels *kernels = make_kernels(NULL);
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 1);
+    const double time_s = result.time_s[1];
+    tutti_kernels_free(kernels);
+
+    pretend_pack(-1);
+    kernels = make_kernels(NULL);
+    w.request.budget_s = 0; /* recalling trusts nothing */
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, -1);
+    assert_int_equal(result.hint, 1);
+    w.request.budget_s = 0.2;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 1);
+    assert_true(result.from_disk);
+    assert_true(result.time_s[1] == time_s);
+    assert_int_equal(tutti_kernels_stats(kernels).programs, 1); /* of the winner only */
+    tutti_kernels_free(kernels);
+
+    pretend_pack(2); /* computes wrong on this device */
+    kernels = make_kernels(NULL);
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 1);
+    assert_false(result.from_disk);
+    assert_non_null(strstr(result.note[2], "wrong result"));
+    tutti_kernels_free(kernels);
+
+    kernels = make_kernels(NULL); /* and is known from now on */
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_true(result.from_disk);
+    assert_int_equal(result.winner, 1);
+    w.request.again = true;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_false(result.from_disk);
+    tutti_kernels_free(kernels);
+}
+
 static int setup(void **state) {
     (void)state;
     fixture_environment(directory);
@@ -308,6 +372,7 @@ int main(void) {
         cmocka_unit_test(interpreters_measure_little),
         cmocka_unit_test(lack_of_memory_is_not_remembered),
         cmocka_unit_test(routines_must_be_worth_their_build),
+        cmocka_unit_test(packs_are_checked_before_they_are_trusted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

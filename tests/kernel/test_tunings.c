@@ -1,0 +1,163 @@
+/* The files of measurements, and packs of them. */
+#include <math.h>
+
+#include "base/file.h"
+#include "fixture.h"
+#include "kernel/tunings.h"
+
+static char directory[512], path[600];
+static const tutti_profile *const defaults = NULL;
+
+static tutti_device_info device = {.id = "gpu.0",
+                                   .name = "A \"quoted\" card",
+                                   .driver_version = "1.2",
+                                   .platform_name = "Platform",
+                                   .platform_version = "OpenCL 3.0"};
+
+static tutti_tuning make_record(char digit, int32_t winner) {
+    tutti_tuning r = {
+        .op = "matmul+relu",
+        .shapes = "Nx784, 784x512 -> Nx512",
+        .n = 128,
+        .winner = winner,
+        .verified = true,
+        .candidate = {{"cpu", "", 1.25e-5}, {"tile\n16", "wrong result", (double)NAN}},
+        .n_candidates = 2};
+    memset(r.key, digit, TUTTI_DIGEST_HEX - 1);
+    return r;
+}
+
+static void check_record(const tutti_tuning *got, const tutti_tuning *expected, bool verified) {
+    assert_non_null(got);
+    assert_string_equal(got->op, expected->op);
+    assert_string_equal(got->shapes, expected->shapes);
+    assert_int_equal(got->n, expected->n);
+    assert_int_equal(got->winner, expected->winner);
+    assert_int_equal(got->verified, verified);
+    assert_int_equal(got->n_candidates, 2);
+    for (int c = 0; c < 2; c++) {
+        assert_string_equal(got->candidate[c].name, expected->candidate[c].name);
+        assert_string_equal(got->candidate[c].note, expected->candidate[c].note);
+    }
+    assert_true(got->candidate[0].time_s == 1.25e-5);
+    assert_true(isnan(got->candidate[1].time_s));
+}
+
+static void a_file_per_device_keeps_records(void **state) {
+    (void)state;
+    tutti_cache *cache;
+    tutti_tunings t;
+    tutti_tuning a = make_record('a', 0), b = make_record('b', -1);
+    OK(tutti_cache_open(defaults, &cache));
+    OK(tutti_tunings_load(cache, &device, &t));
+    assert_int_equal(t.n, 0);
+    OK(tutti_tunings_put(&t, &a));
+    OK(tutti_tunings_put(&t, &b));
+    b.winner = 1;
+    OK(tutti_tunings_put(&t, &b)); /* replaces */
+    assert_int_equal(t.n, 2);
+    tutti_tunings_store(cache, &device, &t);
+    tutti_tunings_free(&t);
+    OK(tutti_tunings_load(cache, &device, &t));
+    assert_int_equal(t.n, 2);
+    check_record(tutti_tunings_find(&t, a.key), &a, true);
+    check_record(tutti_tunings_find(&t, b.key), &b, true);
+    assert_null(tutti_tunings_find(&t, "c"));
+    tutti_tunings_free(&t);
+    tutti_device_info other = device;
+    other.driver_version = "1.3";
+    OK(tutti_tunings_load(cache, &other, &t)); /* another driver: nothing is known */
+    assert_int_equal(t.n, 0);
+    tutti_cache_close(cache);
+}
+
+static char *pack_text(void) {
+    tutti_tuning_pack pack = {0};
+    tutti_tunings t = {0};
+    const tutti_tuning a = make_record('a', 0), b = make_record('b', 1);
+    char *text;
+    OK(tutti_tunings_put(&t, &a));
+    OK(tutti_tunings_put(&t, &b));
+    OK(tutti_tuning_pack_add(&pack, &device, &t));
+    OK(tutti_tuning_pack_text(&pack, &text));
+    tutti_tuning_pack_free(&pack);
+    tutti_tunings_free(&t);
+    return text;
+}
+
+static void packs_come_back_unverified(void **state) {
+    (void)state;
+    char *text = pack_text();
+    tutti_tuning_pack pack;
+    const tutti_tuning a = make_record('a', 0);
+    OK(tutti_file_write(path, 0600, text, strlen(text)));
+    free(text);
+    OK(tutti_tuning_pack_read(path, &pack));
+    assert_int_equal(pack.n_devices, 1);
+    assert_string_equal(pack.devices[0].name, device.name);
+    assert_string_equal(pack.devices[0].driver, "1.2");
+    assert_string_equal(pack.devices[0].platform, "Platform");
+    assert_int_equal(pack.devices[0].tunings.n, 2);
+    check_record(tutti_tunings_find(&pack.devices[0].tunings, a.key), &a, false);
+    tutti_tuning_pack_free(&pack);
+}
+
+static void refuse(const char *text, const char *message) {
+    tutti_tuning_pack pack;
+    OK(tutti_file_write(path, 0600, text, strlen(text)));
+    FAILS(TUTTI_BAD_INPUT, message, tutti_tuning_pack_read(path, &pack));
+    assert_int_equal(pack.n_devices, 0);
+}
+
+static void damaged_packs_are_refused(void **state) {
+    (void)state;
+    tutti_tuning_pack pack;
+    const tutti_tuning a = make_record('a', 0);
+    refuse("{}", "no pack of tutti-tune");
+    refuse("[1]", "no pack of tutti-tune");
+    refuse("{\"tutti_tunings\": 7}", "version 7, expected 1");
+    refuse("{\"tutti_tunings\": 1, \"devices\": []}", "\"digest\" a text");
+    FAILS(TUTTI_IO, "no-such-file", tutti_tuning_pack_read("no-such-file", &pack));
+    char *text = pack_text();
+    const size_t size = strlen(text);
+    /* Any byte that matters: the digest covers what was understood. */
+    unsigned seed = (unsigned)test_seed();
+    for (int i = 0; i < 300; i++) {
+        char *changed = strdup(text);
+        const size_t at = (size_t)rand_r(&seed) % size;
+        changed[at] = (char)(changed[at] ^ 1 << rand_r(&seed) % 7);
+        OK(tutti_file_write(path, 0600, changed, size));
+        const tutti_status status = tutti_tuning_pack_read(path, &pack);
+        if (status == TUTTI_OK) { /* a blank */
+            assert_int_equal(pack.devices[0].tunings.n, 2);
+            check_record(&pack.devices[0].tunings.items[0], &a, false);
+            tutti_tuning_pack_free(&pack);
+        } else {
+            assert_int_equal(status, TUTTI_BAD_INPUT);
+        }
+        free(changed);
+    }
+    free(text);
+}
+
+static int setup(void **state) {
+    (void)state;
+    fixture_environment(directory);
+    snprintf(path, sizeof path, "%s/pack.json", directory);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    fixture_remove(directory);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_per_device_keeps_records),
+        cmocka_unit_test(packs_come_back_unverified),
+        cmocka_unit_test(damaged_packs_are_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,81 @@
+"""tutti-tune from end to end: measures, lists, exports, forgets, imports; refuses bad input."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+TUNE, PROBE_PROFILE = os.path.join(sys.argv[1], "bin", "tutti-tune"), "cpu.0"
+failures = 0
+
+
+def tune(*options):
+    return subprocess.run((TUNE, "--select", PROBE_PROFILE) + options, capture_output=True, text=True, timeout=300)
+
+
+def check(condition, what, done):
+    global failures
+    if not condition:
+        failures += 1
+        print("FAILED: %s\nexit code %d\n%s\n%s" % (what, done.returncode, done.stdout[-1500:], done.stderr[-1500:]))
+
+
+def count(done):
+    found = re.search(r": (\d+) measured", done.stdout)
+    return int(found.group(1)) if found else -1
+
+
+with tempfile.TemporaryDirectory() as work:
+    os.environ["TUTTI_CACHE_DIR"] = os.path.join(work, "cache")
+    pack = os.path.join(work, "pack.json")
+    done = tune("--list")
+    check(done.returncode == 0 and count(done) == 0, "nothing is known at first", done)
+    done = tune("--models", "mlp", "--batch", "2")
+    known = count(done)
+    check(done.returncode == 0 and known > 0 and "matmul" in done.stdout, "an MLP is measured", done)
+    check(re.search(r"^    \* \S+ +[0-9.]+ us", done.stdout, re.M), "the winner and its time are shown", done)
+    check("\r" not in done.stderr, "no bar where there is no terminal", done)
+    done = tune("--models", "mlp", "--batch", "2", "--quiet")
+    check(done.returncode == 0 and done.stdout == "" and done.stderr == "", "what is known is not measured again", done)
+    done = tune("--export", pack)
+    check(done.returncode == 0 and "%d measurements" % known in done.stdout, "a pack is written", done)
+    with open(pack) as f:
+        text = f.read()
+    check(len(json.loads(text)["devices"][0]["records"]) == known, "the pack is JSON with all records", done)
+    done = tune("--export", "-")
+    check(done.stdout == text, "the pack goes to standard output", done)
+    done = tune("--clear")
+    check(done.returncode == 0 and count(tune("--list")) == 0, "--clear forgets", done)
+    done = tune("--import", pack)
+    check(done.returncode == 0 and done.stdout.startswith("%d taken" % known), "the pack is taken", done)
+    done = tune("--list")
+    check(done.stdout.count("to be checked") == known, "what a pack brought is not trusted yet", done)
+    done = tune("--models", "mlp", "--batch", "2")
+    check(done.returncode == 0 and "to be checked" not in done.stdout and count(done) == known,
+          "it is checked at its first use", done)
+    done = tune("--import", pack)
+    check(done.stdout.startswith("0 taken") and "%d known" % known in done.stdout, "what is known here stays", done)
+    other = os.path.join(work, "other.json")
+    with open(other, "w") as f:
+        f.write(text.replace('"winner": 0', '"winner": 1', 1))
+    for message, code, options in [
+            ("other.json:", 5, ("--import", other)),
+            ("does not fit the contents", 5, ("--import", other)),
+            ("nosuch.json", 1, ("--import", os.path.join(work, "nosuch.json"))),
+            ("nosuch/pack.json", 1, ("--export", os.path.join(work, "nosuch/pack.json"))),
+            ("\"foo\" is not one of", 2, ("--models", "mlp,foo")),
+            ("\"\" is not one of", 2, ("--models", "")),
+            ("--batch 0", 2, ("--batch", "0")),
+            ("--seconds never", 2, ("--seconds", "never")),
+            ("exclude each other", 2, ("--list", "--clear")),
+            ("for measuring", 2, ("--list", "--batch", "3")),
+            ("unknown option '--frob'", 2, ("--frob",)),
+            ("needs a value", 2, ("--import",)),
+            ("unexpected argument 'x'", 2, ("x",))]:
+        done = tune(*options)
+        check(done.returncode == code and message in done.stderr, "%s says %r" % (options, message), done)
+    os.environ["TUTTI_CACHE_DIR"] = "/dev/null"
+    done = tune("--models", "mlp")
+    check(done.returncode == 1 and "no place for measurements" in done.stderr, "no cache is an error here", done)
+sys.exit(1 if failures else 0)

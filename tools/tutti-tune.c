@@ -1,0 +1,468 @@
+/* Measures the candidates of the kernels that networks need, on every selected device, and shows,
+ * exports, imports and clears what was found out. See docs/man/tutti-tune.1. */
+#include <getopt.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../samples/models/gpt.h"
+#include "../samples/models/lenet.h"
+#include "../samples/models/mlp.h"
+#include "../samples/models/resnet.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/status.h"
+#include "kernel/cache.h"
+#include "kernel/runtime.h"
+#include "kernel/tunings.h"
+#include "tutti/tutti.h"
+
+#define DEFAULT_SECONDS 300.0
+
+enum {
+    OPT_SELECT = 256,
+    OPT_MODELS,
+    OPT_BATCH,
+    OPT_SECONDS,
+    OPT_AGAIN,
+    OPT_LIST,
+    OPT_CLEAR,
+    OPT_EXPORT,
+    OPT_IMPORT,
+    OPT_QUIET,
+    OPT_VERSION
+};
+
+static const struct option_text {
+    const char *name, *argument; /* argument NULL: none */
+    int value;
+    const char *text;
+} options[] = {
+    {"select", "EXPR|FILE", OPT_SELECT, "only gpu, gpu.0, !cpu, nvidia:*, or a profile's devices"},
+    {"models", "LIST", OPT_MODELS, "of mlp, lenet, resnet, gpt; all of them unless given"},
+    {"batch", "N", OPT_BATCH, "samples per step; 128, for resnet 64 and for gpt 16 unless given"},
+    {"seconds", "S", OPT_SECONDS, "begin no measurement after S seconds; 300 unless given"},
+    {"again", NULL, OPT_AGAIN, "measure even what is known"},
+    {"list", NULL, OPT_LIST, "print what is known, measure nothing"},
+    {"clear", NULL, OPT_CLEAR, "forget what is known of the devices"},
+    {"export", "FILE", OPT_EXPORT, "write what is known as a pack; - for standard output"},
+    {"import", "FILE", OPT_IMPORT, "take a pack; each entry is checked before its first use"},
+    {"quiet", NULL, OPT_QUIET, "no progress bar"},
+    {"help", NULL, 'h', "print this and exit"},
+    {"version", NULL, OPT_VERSION, "print the version and exit"},
+};
+#define N_OPTIONS (sizeof options / sizeof options[0])
+
+typedef struct request {
+    const char *select, *models, *export, *import;
+    int64_t batch;
+    double seconds;
+    bool again, list, clear, quiet;
+} request;
+
+static void print_help(void) {
+    printf("Usage: tutti-tune [OPTION]...\n"
+           "Measures which kernels are fastest on each device, for the networks of the samples.\n"
+           "Each is checked for right results before its time counts; the winners are kept in a\n"
+           "file per device and driver, and programs take them from there.\n\n");
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s--%s%s%s", options[i].value == 'h' ? "-h, " : "",
+                 options[i].name, options[i].argument != NULL ? " " : "",
+                 options[i].argument != NULL ? options[i].argument : "");
+        printf("  %-20s %s\n", left, options[i].text);
+    }
+    printf(
+        "\nExit codes: 0 ok, 1 failure, 2 wrong usage, 3 no usable device, 4 no candidate of an\n"
+        "op is right, 5 bad input, 6 device lost, 7 out of memory.\n");
+}
+
+static int usage(const char *format, const char *value) {
+    fprintf(stderr, "tutti-tune: ");
+    fprintf(stderr, format, value);
+    fprintf(stderr, "; see tutti-tune --help\n");
+    return tutti_status_exit_code(TUTTI_USAGE);
+}
+
+static bool parse_number(const char *text, double low, double high, double *out) {
+    char *end;
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && *out >= low && *out <= high;
+}
+
+typedef tutti_tensor (*build_fn)(tutti_graph *g, tutti_tensor x);
+
+static tutti_tensor build_mlp(tutti_graph *g, tutti_tensor x) {
+    return mlp(g, x, 2, 512, 10);
+}
+
+static tutti_tensor build_lenet(tutti_graph *g, tutti_tensor x) {
+    return lenet(g, x, &lenet_paper, 10);
+}
+
+static tutti_tensor build_resnet(tutti_graph *g, tutti_tensor x) {
+    return resnet(g, x, 20, 16, 10);
+}
+
+static tutti_tensor build_gpt(tutti_graph *g, tutti_tensor x) {
+    return gpt(g, x, &(gpt_sizes){65, 128, 4, 128, 4});
+}
+
+static const struct model {
+    const char *name;
+    build_fn build;
+    int64_t batch;
+    tutti_dtype input;
+    int32_t rank;
+    int64_t dims[4];    /* of the input */
+    int64_t per_sample; /* labels */
+    tutti_optimizer_kind optimizer;
+} models[] = {
+    {"mlp", build_mlp, 128, TUTTI_F32, 2, {TUTTI_BATCH, 784}, 1, TUTTI_ADAM},
+    {"lenet", build_lenet, 128, TUTTI_F32, 4, {TUTTI_BATCH, 1, 28, 28}, 1, TUTTI_ADAM},
+    {"resnet", build_resnet, 64, TUTTI_F32, 4, {TUTTI_BATCH, 3, 32, 32}, 1, TUTTI_SGD},
+    {"gpt", build_gpt, 16, TUTTI_I32, 2, {TUTTI_BATCH, 128}, 128, TUTTI_ADAMW},
+};
+#define N_MODELS (sizeof models / sizeof models[0])
+
+static bool has_model(const char *list, const char *name) {
+    for (const char *p = list; *p != '\0'; p += *p == ',') {
+        const size_t length = strcspn(p, ",");
+        if (strlen(name) == length && strncmp(p, name, length) == 0)
+            return true;
+        p += length;
+    }
+    return false;
+}
+
+/* The first entry of the list that is no model, or NULL. */
+static const char *unknown_model(const char *list) {
+    static char name[32];
+    for (const char *p = list;; p++) {
+        const size_t length = strcspn(p, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), p);
+        bool known = false;
+        for (size_t i = 0; i < N_MODELS; i++)
+            known |= strcmp(models[i].name, name) == 0;
+        if (!known)
+            return name;
+        p += length;
+        if (*p == '\0')
+            return NULL;
+    }
+}
+
+/* -1 to go on, else the exit code. */
+static int parse_options(int argc, char **argv, request *out) {
+    struct option table[N_OPTIONS + 1] = {0};
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        table[i] = (struct option){options[i].name,
+                                   options[i].argument != NULL ? required_argument : no_argument,
+                                   NULL, options[i].value};
+    double number;
+    int value;
+    opterr = 0;
+    while ((value = getopt_long(argc, argv, ":h", table, NULL)) != -1)
+        switch (value) {
+        case OPT_SELECT:
+            out->select = optarg;
+            break;
+        case OPT_MODELS:
+            if (unknown_model(optarg) != NULL)
+                return usage("--models: \"%s\" is not one of mlp, lenet, resnet, gpt",
+                             unknown_model(optarg));
+            out->models = optarg;
+            break;
+        case OPT_BATCH:
+            if (!parse_number(optarg, 1, 1 << 20, &number) || number != floor(number))
+                return usage("--batch %s: expected a whole number from 1 to 1048576", optarg);
+            out->batch = (int64_t)number;
+            break;
+        case OPT_SECONDS:
+            if (!parse_number(optarg, 0.1, 1e6, &out->seconds))
+                return usage("--seconds %s: expected seconds from 0.1 to 1000000", optarg);
+            break;
+        case OPT_AGAIN:
+            out->again = true;
+            break;
+        case OPT_LIST:
+            out->list = true;
+            break;
+        case OPT_CLEAR:
+            out->clear = true;
+            break;
+        case OPT_EXPORT:
+            out->export = optarg;
+            break;
+        case OPT_IMPORT:
+            out->import = optarg;
+            break;
+        case OPT_QUIET:
+            out->quiet = true;
+            break;
+        case 'h':
+            print_help();
+            return 0;
+        case OPT_VERSION:
+            printf("tutti-tune %s\n", tutti_version());
+            return 0;
+        case ':':
+            return usage("option '%s' needs a value", argv[optind - 1]);
+        default:
+            return usage("unknown option '%s'", argv[optind - 1]);
+        }
+    if (optind < argc)
+        return usage("unexpected argument '%s'", argv[optind]);
+    const int actions = out->list + out->clear + (out->export != NULL) + (out->import != NULL);
+    if (actions > 1)
+        return usage("%s exclude each other", "--list, --clear, --export and --import");
+    if (actions == 1 && (out->models != NULL || out->batch != 0 || out->seconds != 0 || out->again))
+        return usage("%s are for measuring, which this does not do",
+                     "--models, --batch, --seconds and --again");
+    return -1;
+}
+
+/* A bar on the terminal. */
+typedef struct bar {
+    const char *model;
+    bool shown;
+    double begin_s, limit_s;
+} bar;
+
+static void show_bar(void *user, int32_t done, int32_t count, const char *what) {
+    const bar *b = user;
+    enum { WIDTH = 24 };
+    char cells[WIDTH + 1];
+    if (!b->shown)
+        return;
+    const int full = count > 0 ? (int)((int64_t)WIDTH * done / count) : WIDTH;
+    for (int i = 0; i < WIDTH; i++)
+        cells[i] = i < full ? '#' : '.';
+    cells[WIDTH] = '\0';
+    fprintf(stderr, "\r%-7s [%s] %d/%d, %.0f of %.0f s  %-32.32s", b->model, cells, (int)done,
+            (int)count, tutti_clock_s() - b->begin_s, b->limit_s, what);
+    if (done == count)
+        fprintf(stderr, "\n");
+}
+
+static tutti_status make_graph(const struct model *m, tutti_graph **out) {
+    tutti_graph *g;
+    TUTTI_TRY(tutti_graph_make(&g));
+    const tutti_tensor x = tutti_graph_input(g, "x", m->input, m->rank, m->dims);
+    const tutti_tensor y = tutti_graph_input(g, "y", TUTTI_I32, m->per_sample > 1 ? 2 : 1,
+                                             (int64_t[]){TUTTI_BATCH, m->per_sample});
+    const tutti_tensor labels = tutti_reshape(g, y, 1, (int64_t[]){TUTTI_BATCH});
+    const tutti_tensor loss = tutti_softmax_cross_entropy(g, m->build(g, x), labels);
+    (void)tutti_graph_set_loss(g, loss);
+    (void)tutti_graph_optimize(g, &(tutti_optimizer){.kind = m->optimizer, .lr = 1e-3F});
+    const tutti_status status = tutti_graph_freeze(g);
+    if (status != TUTTI_OK) {
+        tutti_graph_free(g);
+        return status;
+    }
+    *out = g;
+    return TUTTI_OK;
+}
+
+static tutti_status tune_model(const struct model *m, tutti_runtime *runtime, const request *wanted,
+                               bar *b) {
+    const double left_s = b->limit_s - (tutti_clock_s() - b->begin_s);
+    if (left_s <= 0) {
+        fprintf(stderr, "tutti-tune: no time left for %s (--seconds %g)\n", m->name, b->limit_s);
+        return TUTTI_OK;
+    }
+    tutti_graph *graph;
+    tutti_plan *plan;
+    TUTTI_TRY(make_graph(m, &graph));
+    b->model = m->name;
+    const tutti_plan_options plan_options = {.batch = wanted->batch > 0 ? wanted->batch : m->batch,
+                                             .measure_limit_s = left_s,
+                                             .measure_again = wanted->again,
+                                             .progress = show_bar,
+                                             .progress_user = b};
+    const tutti_status status = tutti_plan_make(graph, runtime, &plan_options, &plan);
+    if (status == TUTTI_OK)
+        tutti_plan_free(plan);
+    tutti_graph_free(graph);
+    return status;
+}
+
+static tutti_status tune(tutti_runtime *runtime, const request *wanted) {
+    bar b = {.shown = !wanted->quiet && isatty(STDERR_FILENO),
+             .begin_s = tutti_clock_s(),
+             .limit_s = wanted->seconds > 0 ? wanted->seconds : DEFAULT_SECONDS};
+    for (size_t i = 0; i < N_MODELS; i++)
+        if (wanted->models == NULL || has_model(wanted->models, models[i].name))
+            TUTTI_TRY(tune_model(&models[i], runtime, wanted, &b));
+    return TUTTI_OK;
+}
+
+/* Whether an earlier device of the runtime has the same file. */
+static bool is_repeated(const tutti_runtime *runtime, int32_t index) {
+    const tutti_device_info *b = tutti_runtime_device(runtime, index);
+    for (int32_t i = 0; i < index; i++) {
+        const tutti_device_info *a = tutti_runtime_device(runtime, i);
+        if (strcmp(a->name, b->name) == 0 && strcmp(a->driver_version, b->driver_version) == 0 &&
+            strcmp(a->platform_name, b->platform_name) == 0 &&
+            strcmp(a->platform_version, b->platform_version) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_record(const tutti_tuning *r) {
+    printf("  %-28s n %-6lld %s\n", r->op, (long long)r->n, r->shapes);
+    for (int32_t c = 0; c < r->n_candidates; c++) {
+        const tutti_tuning_candidate *candidate = &r->candidate[c];
+        char time[32] = "-";
+        if (isfinite(candidate->time_s))
+            snprintf(time, sizeof time, "%.1f us", 1e6 * candidate->time_s);
+        printf("    %s %-20s %12s  %s%s\n", c == r->winner ? "*" : " ", candidate->name, time,
+               candidate->note, c == r->winner && !r->verified ? "from a pack, to be checked" : "");
+    }
+}
+
+static void print_known(const tutti_device_info *device, const tutti_tunings *known) {
+    printf("%s %s, driver %s: %d measured\n", device->id, device->name, device->driver_version,
+           (int)known->n);
+    for (int32_t i = 0; i < known->n; i++)
+        print_record(&known->items[i]);
+}
+
+static tutti_status import_pack(const tutti_runtime *runtime, tutti_cache *cache,
+                                const tutti_tuning_pack *pack) {
+    int32_t taken = 0, kept = 0;
+    for (int32_t i = 0; i < tutti_runtime_device_count(runtime); i++) {
+        const tutti_device_info *device = tutti_runtime_device(runtime, i);
+        if (is_repeated(runtime, i))
+            continue;
+        tutti_tunings known;
+        TUTTI_TRY(tutti_tunings_load(cache, device, &known));
+        tutti_status status = TUTTI_OK;
+        for (int32_t d = 0; d < pack->n_devices; d++) {
+            const tutti_tuning_pack_device *from = &pack->devices[d];
+            if (strcmp(from->name, device->name) != 0 ||
+                strcmp(from->platform, device->platform_name) != 0)
+                continue;
+            for (int32_t r = 0; r < from->tunings.n && status == TUTTI_OK; r++) {
+                const tutti_tuning *record = &from->tunings.items[r];
+                if (tutti_tunings_find(&known, record->key) != NULL || record->winner < 0) {
+                    kept++; /* what was measured here is better than what comes from elsewhere */
+                    continue;
+                }
+                status = tutti_tunings_put(&known, record);
+                taken++;
+            }
+        }
+        if (status == TUTTI_OK)
+            tutti_tunings_store(cache, device, &known);
+        tutti_tunings_free(&known);
+        TUTTI_TRY(status);
+    }
+    printf("%d taken, each to be checked before its first use; %d known here already or without a "
+           "winner\n",
+           (int)taken, (int)kept);
+    if (taken + kept > 0)
+        return TUTTI_OK;
+    return tutti_fail(TUTTI_NO_DEVICE,
+                      "the pack has nothing for the selected devices: it is for \"%s\"%s",
+                      pack->n_devices > 0 ? pack->devices[0].name : "no device",
+                      pack->n_devices > 1 ? " and others" : "");
+}
+
+static tutti_status write_pack(const tutti_tuning_pack *pack, const char *path) {
+    int32_t count = 0;
+    for (int32_t i = 0; i < pack->n_devices; i++)
+        count += pack->devices[i].tunings.n;
+    char *text;
+    TUTTI_TRY(tutti_tuning_pack_text(pack, &text));
+    const bool standard = strcmp(path, "-") == 0;
+    tutti_status status = TUTTI_OK;
+    if (standard)
+        fputs(text, stdout);
+    else
+        status = tutti_file_write(path, 0644, text, strlen(text));
+    free(text);
+    if (status == TUTTI_OK && !standard)
+        printf("%s: %d measurements of %d devices\n", path, (int)count, (int)pack->n_devices);
+    return status;
+}
+
+/* What the options do with the files of the devices. */
+static tutti_status manage(const tutti_runtime *runtime, tutti_cache *cache,
+                           const request *wanted) {
+    tutti_tuning_pack pack = {0};
+    tutti_status status = TUTTI_OK;
+    if (wanted->import != NULL) {
+        TUTTI_TRY(tutti_tuning_pack_read(wanted->import, &pack));
+        status = import_pack(runtime, cache, &pack);
+        tutti_tuning_pack_free(&pack);
+        return status;
+    }
+    for (int32_t i = 0; i < tutti_runtime_device_count(runtime) && status == TUTTI_OK; i++) {
+        const tutti_device_info *device = tutti_runtime_device(runtime, i);
+        if (is_repeated(runtime, i))
+            continue;
+        tutti_tunings known;
+        status = tutti_tunings_load(cache, device, &known);
+        if (status != TUTTI_OK)
+            break;
+        if (wanted->clear) {
+            const tutti_tunings none = {0};
+            tutti_tunings_store(cache, device, &none);
+            printf("%s %s: %d measurements forgotten\n", device->id, device->name, (int)known.n);
+        } else if (wanted->export != NULL) {
+            status = tutti_tuning_pack_add(&pack, device, &known);
+        } else {
+            print_known(device, &known);
+        }
+        tutti_tunings_free(&known);
+    }
+    if (status == TUTTI_OK && wanted->export != NULL)
+        status = write_pack(&pack, wanted->export);
+    tutti_tuning_pack_free(&pack);
+    return status;
+}
+
+static tutti_status run(const request *wanted, const tutti_profile *profile) {
+    tutti_runtime *runtime;
+    tutti_cache *cache;
+    TUTTI_TRY(tutti_runtime_open(profile, &runtime));
+    tutti_status status = tutti_cache_open(profile, &cache);
+    if (status != TUTTI_OK) {
+        tutti_runtime_close(runtime);
+        return status;
+    }
+    const bool managing =
+        wanted->list || wanted->clear || wanted->export != NULL || wanted->import != NULL;
+    if (!tutti_cache_usable(cache))
+        status = tutti_fail(TUTTI_IO, "there is no place for measurements: the cache is off or "
+                                      "cannot be used (TUTTI_CACHE_DIR, the profile's cache)");
+    else if (!managing)
+        status = tune(runtime, wanted);
+    if (status == TUTTI_OK && (managing || !wanted->quiet))
+        status = manage(runtime, cache, wanted);
+    tutti_cache_close(cache);
+    tutti_runtime_close(runtime);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    request wanted = {0};
+    const int code = parse_options(argc, argv, &wanted);
+    if (code >= 0)
+        return code;
+    tutti_profile *profile;
+    tutti_status status =
+        tutti_profile_open(wanted.select != NULL ? wanted.select : "all", &profile);
+    if (status == TUTTI_OK) {
+        status = run(&wanted, profile);
+        tutti_profile_free(profile);
+    }
+    if (status != TUTTI_OK)
+        fprintf(stderr, "tutti-tune: %s\n", tutti_error_message());
+    return tutti_status_exit_code(status);
+}
