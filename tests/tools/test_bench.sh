@@ -42,7 +42,7 @@ for option in json select filter rounds peers kernels help version; do
     says "--$option"
     grep -q -- "$option" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks --$option"
 done
-for noun in train; do
+for noun in gemm train; do
     says "^  $noun "
     grep -q "^.It Cm $noun" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks $noun"
 done
@@ -71,6 +71,18 @@ expect 5 train --select 'cpu..'
 lines 1
 OCL_ICD_VENDORS=$dir expect 3 train
 lines 1
+
+# Products; every form, none needed twice.
+expect 0 gemm --filter 'mlp.512-10.*' --peers none --json
+json 'sorted(row["form"] for row in of("gemm")) == ["NN", "NT", "TN"] and len(of("mean")) == 1'
+json '{(r["m"], r["n"], r["k"]) for r in of("gemm")} == {(128, 10, 512), (128, 512, 10), (10, 512, 128)}'
+json 'all(0.01 < row["tutti"] <= row["tutti_best"] < 1e5 and row["share"] > 0 for row in of("gemm"))'
+json 'all(row["openblas"] is None and row["clblast"] is None for row in of("gemm"))'
+expect 0 gemm --filter 'square.256' --peers openblas,clblast
+says '^square.256  *NN *256 *256 *256 '
+expect 2 gemm --kernels
+complains "kernels is only for train"
+expect 2 gemm --peers torch
 
 # Training, and a peer whose script is missing, ends early, answers.
 expect 0 train --filter mlp --json --kernels

@@ -1,25 +1,32 @@
 /* The device's limits, measured in the same run as what is compared with them. */
-#include <string.h>
-
 #include "base/status.h"
 #include "bench.h"
-#include "device/bench.h"
-#include "kernel/embedded.h"
-#include "kernel/runtime.h"
+#include "limit_kernels.h"
 
-static const char *embedded(const char *name) {
-    for (int i = 0; i < tutti_embedded_kernel_count; i++)
-        if (strcmp(tutti_embedded_kernels[i].name, name) == 0)
-            return tutti_embedded_kernels[i].text;
-    return "";
+#define COPY_BYTES ((size_t)64 << 20)
+
+/* A limit is what was reached once: the best round counts. */
+static tutti_status measure(const bench *b, bench_limit *fma, bench_limit *copy,
+                            bench_limits *out) {
+    bench_rival rivals[] = {bench_limit_rival(fma, "fma"), bench_limit_rival(copy, "copy")};
+    TUTTI_TRY(bench_compete(b, rivals, 2));
+    out->fma_gflops = fma->work / rivals[0].best_s * 1e-9;
+    out->copy_gbs = copy->work / rivals[1].best_s * 1e-9;
+    return TUTTI_OK;
 }
 
 tutti_status bench_limits_run(bench *b, bench_limits *out, cJSON *device) {
-    tutti_bench_result result;
+    bench_limit fma = {0}, copy = {0};
     TUTTI_TRY(bench_open(b, false));
     const tutti_device_info *info = tutti_runtime_device(b->runtime, 0);
-    TUTTI_TRY(tutti_bench_run(&b->runtime->devices[0], embedded("bench.cl"), &result));
-    *out = (bench_limits){result.fp32_gflops, result.copy_gbs};
+    tutti_status status = bench_limit_fma(b, &fma);
+    if (status == TUTTI_OK)
+        status = bench_limit_copy(b, bench_quick() ? COPY_BYTES / 64 : COPY_BYTES, &copy);
+    if (status == TUTTI_OK)
+        status = measure(b, &fma, &copy, out);
+    bench_limit_close(&fma);
+    bench_limit_close(&copy);
+    TUTTI_TRY(status);
     bench_text(device, "id", info->id);
     bench_text(device, "name", info->name);
     bench_text(device, "platform", info->platform_name);
