@@ -1,29 +1,31 @@
 #!/usr/bin/env python3
 """Trains the GPT of `chargpt` in PyTorch and compares validation losses.
 
-    tools/compare_chargpt.py [--program build/bin/chargpt] [--tolerance 0.02] [OPTION OF chargpt ...]
-
 Both start from the same weights (chargpt --epochs 0 --save), see the same windows of the same text in
 the same order (Tutti's random numbers are computed here once more) and make the same steps. Prints
-the losses after each epoch side by side; exit code 1 when Tutti's last one is more than the tolerance
-above PyTorch's. Needs PyTorch (Debian: python3-torch). What the sample decides by itself is in SETTINGS.
+the losses after each epoch side by side. What the sample decides by itself is in SETTINGS.
 """
 import argparse
 import json
 import math
+import os
 import pathlib
 import struct
 import subprocess
 import sys
 import tempfile
-
-import numpy as np
-import torch
-import torch.nn.functional as F
+import time
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "samples/models"))
-from nets import GPT  # noqa: E402
+try:
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+    from nets import GPT
+    missing = None
+except ImportError as error:  # --help works without
+    missing = error
 
 # As in samples/chargpt.c.
 SETTINGS = argparse.Namespace(texts=["/usr/share/common-licenses", ROOT / "LICENSE"], validation=0.1,
@@ -135,30 +137,62 @@ def train(options, weights):
         yield total / per_epoch, evaluate(model, held, options.batch)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default=str(ROOT / "build/bin/chargpt"))
-    parser.add_argument("--tolerance", type=float, default=0.02)
-    parser.add_argument("--data", default=next(t for t in SETTINGS.texts if pathlib.Path(t).exists()))
-    for name, default in (("layers", 4), ("width", 128), ("heads", 4), ("context", 128), ("windows", 1600),
-                          ("epochs", 5), ("batch", 16), ("seed", 1)):
-        parser.add_argument("--" + name, type=int, default=default)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--profile")
+def arguments():
+    parser = argparse.ArgumentParser(
+        formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__.split("\n\nBoth")[0],
+        epilog="""Needs NumPy and PyTorch (Debian: python3-torch, for /usr/bin/python3), and the samples built. With the
+defaults some minutes on a processor, for chargpt and then again for PyTorch; --epochs 1 takes a fifth.
+
+exit code: 0 chargpt's last validation loss is at most the tolerance above PyTorch's, 1 it is more,
+2 the comparison could not be made""")
+    add = parser.add_argument
+    add("--program", metavar="FILE", default=str(ROOT / "build/bin/chargpt"), help="the sample; default: %(default)s")
+    add("--tolerance", metavar="PART", type=float, default=0.02,
+        help="how much of PyTorch's loss chargpt's may lie above it; default: %(default)s")
+    add("--data", metavar="PATH", default=str(next(t for t in SETTINGS.texts if pathlib.Path(t).exists())),
+        help="text file or directory; default: %(default)s")
+    for name, default, text in (("layers", 4, "transformer blocks"), ("width", 128, "channels"),
+                                ("heads", 4, "attention heads, which divide the width"),
+                                ("context", 128, "characters that are looked at"),
+                                ("windows", 1600, "random windows of the text in an epoch"), ("epochs", 5, "epochs"),
+                                ("batch", 16, "windows in a step"), ("seed", 1, "of weights and windows")):
+        add("--" + name, metavar="N", type=int, default=default, help=text + "; default: %(default)s")
+    add("--lr", metavar="RATE", type=float, default=1e-3, help="highest learning rate; default: %(default)s")
+    add("--profile", metavar="FILE|EXPR", help="devices of chargpt; default: all that are usable")
     options = parser.parse_args()
-    command = [options.program, "--quiet", "--length", "0"]
+    if options.epochs < 1:
+        parser.error("argument --epochs: expected at least 1")
+    if missing is not None:
+        parser.error(f"{missing}: {sys.executable} has no NumPy or no PyTorch (Debian: python3-torch, for /usr/bin/python3)")
+    if not os.access(options.program, os.X_OK) or os.path.isdir(options.program):
+        parser.error(f"argument --program: no program {options.program}: build the samples, or say where they are")
+    return options
+
+
+def chargpt(options, *more):
+    """Runs it. What it says about its progress, or why it fails, goes to stderr."""
+    command = [options.program, "--length", "0", *more]
     for name in ("data", "layers", "width", "heads", "context", "windows", "batch", "seed", "lr", "profile"):
         if getattr(options, name) is not None:
             command += [f"--{name}", str(getattr(options, name))]
+    code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+    if code != 0:
+        print(f"compare_chargpt.py: chargpt ended with code {code}", file=sys.stderr)
+        sys.exit(2)
+
+
+def main():
+    options = arguments()
     with tempfile.TemporaryDirectory() as folder:
         start, metrics = f"{folder}/start.safetensors", f"{folder}/metrics.jsonl"
-        subprocess.run(command + ["--epochs", "0", "--save", start], check=True, stdout=subprocess.DEVNULL)
+        chargpt(options, "--quiet", "--epochs", "0", "--save", start)
         weights = load(start)
-        subprocess.run(command + ["--epochs", str(options.epochs), "--load", start, "--metrics", metrics], check=True,
-                       stdout=subprocess.DEVNULL)
+        begin = time.monotonic()
+        chargpt(options, "--epochs", str(options.epochs), "--load", start, "--metrics", metrics)
+        print(f"chargpt: {time.monotonic() - begin:.0f} s; now PyTorch {torch.__version__}", file=sys.stderr)
         with open(metrics) as file:
             epochs = [line for line in map(json.loads, file) if line["event"] == "epoch"]
-    print("epoch   training: Tutti, PyTorch   validation: Tutti, PyTorch")
+    print("epoch   training: Tutti, PyTorch   validation: Tutti, PyTorch", flush=True)
     for tutti, (loss, held) in zip(epochs, train(options, weights)):
         print(f"{tutti['epoch']:5d}   {tutti['loss']:15.4f} {loss:8.4f}   {tutti['val_loss']:17.4f} {held:8.4f}", flush=True)
     ratio = epochs[-1]["val_loss"] / held - 1

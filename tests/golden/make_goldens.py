@@ -5,26 +5,32 @@
     make_goldens.py --full DIR        networks of usual size, too large for the repository, into
                                       DIR/nets.safetensors; takes some minutes. Then
                                       TUTTI_GOLDEN_DIR=DIR build/tests/test_golden_nets
+                                      (of a build with -DTUTTI_TESTS=ON)
 
-Needs PyTorch (Debian: python3-torch); the tests do not. A family is a file make_FAMILY.py beside
-this one with a function make() and a number SEED; its cases are listed for the tests in FAMILY.def.
+Needs NumPy and PyTorch (Debian: python3-torch, for /usr/bin/python3); the tests do not. A family is a
+file make_FAMILY.py beside this one with a function make() and a number SEED; its cases are listed for
+the tests in FAMILY.def.
 Everything is computed in double precision from inputs that are exact in single precision, and
 rounded once. Format: safetensors (8 bytes header length, JSON header, raw little-endian data).
 
 Tensors: CASE/in0 .. CASE/inN inputs, CASE/out result, CASE/dout its gradient, CASE/grad0 ..
 gradients of the f32 inputs; what else a family has is said there.
 """
+import argparse
 import importlib
 import json
 import pathlib
 import struct
 import sys
 
-import numpy as np
-import torch
+try:
+    import numpy as np
+    import torch
+    rng, missing = np.random.default_rng(), None
+except ImportError as error:  # --help works without
+    missing = error
 
 HERE = pathlib.Path(__file__).parent
-rng = np.random.default_rng()
 tensors = {}
 BATCH = 6
 
@@ -80,17 +86,33 @@ def save(path):
             file.write(value.astype(value.dtype.newbyteorder("<")).tobytes())
 
 
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = sorted(p.stem[5:] for p in HERE.glob("make_*.py") if p.stem != "make_goldens")
+    parser.add_argument("families", metavar="FAMILY", nargs="*", help=", ".join(known))
+    parser.add_argument("--full", metavar="DIR", type=pathlib.Path, help="networks of usual size, into this directory")
+    options = parser.parse_args()
+    unknown = [name for name in options.families if name not in known]
+    if unknown:
+        parser.error(f"no family {unknown[0]}; there are {', '.join(known)}")
+    if options.full is not None and options.families:
+        parser.error("--full stands without FAMILY")
+    if options.full is not None and not options.full.is_dir():
+        parser.error(f"argument --full: no directory {options.full}")
+    if missing is not None:
+        parser.error(f"{missing}: {sys.executable} has no NumPy or no PyTorch (Debian: python3-torch, for /usr/bin/python3)")
+    options.families = ["nets"] if options.full is not None else options.families or known
+    return options
+
+
 def main():
-    families = sys.argv[1:] or sorted(p.stem[5:] for p in HERE.glob("make_*.py") if p.stem != "make_goldens")
-    folder, full = HERE, families[0] == "--full"
-    if full:
-        folder, families = pathlib.Path(families[1]), ["nets"]
-    for family in families:
+    options = arguments()
+    for family in options.families:
         module = importlib.import_module(f"make_{family}")
         rng.bit_generator.state = np.random.default_rng(module.SEED).bit_generator.state
         tensors.clear()
-        module.make_full() if full else module.make()
-        save(folder / f"{family}.safetensors")
+        module.make() if options.full is None else module.make_full()
+        save((options.full or HERE) / f"{family}.safetensors")
         print(family, len(tensors), "tensors")
 
 
