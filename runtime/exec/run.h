@@ -63,6 +63,7 @@ typedef struct tutti_run_member {
     /* Of the current step. */
     tutti_run_values values;
     double waited_s, busy_s;
+    int32_t unflushed; /* launches since the queue was last told to begin */
     /* Since the run was opened. */
     int64_t total_samples;
     double total_busy_s;

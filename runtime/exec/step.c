@@ -55,6 +55,10 @@ static tutti_status read_fetches(tutti_run_member *member, cl_event *out_event) 
     return TUTTI_OK;
 }
 
+/* Some drivers keep what is enqueued until they are told to begin: the device is to be busy while the
+ * host enqueues the rest, without a call to the driver for each kernel. */
+#define FLUSH_EVERY 16
+
 static tutti_status enqueue(tutti_run_member *member, int32_t step) {
     const tutti_bound_step *bound = &member->modes[member->run->step.mode].steps[step];
     if (bound->needs_samples && member->values.n == 0)
@@ -63,6 +67,10 @@ static tutti_status enqueue(tutti_run_member *member, int32_t step) {
         cl_event *event;
         TUTTI_TRY(tutti_timing_next(member, step, i, &event));
         TUTTI_TRY(tutti_bound_launch_enqueue(bound->launches[i], &member->values, event));
+        if (++member->unflushed == FLUSH_EVERY) {
+            member->unflushed = 0;
+            TUTTI_CL(member->device, clFlush, member->device->queue);
+        }
     }
     return TUTTI_OK;
 }

@@ -1,0 +1,136 @@
+/* An OpenCL layer that counts calls, for tests: OPENCL_LAYERS names the library, the file that
+ * LAYER_COUNTS names holds the counts, mapped into the process that asks: 
+ *
+ *   0 kernels enqueued   1 arguments set   2 objects made (buffers, kernels, programs, queues)
+ *   3 programs built     4 flushes         5 waits (finish, wait for events)   6 events made */
+#include <CL/cl.h>
+#include <CL/cl_icd.h>
+#include <CL/cl_layer.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+enum { ENQUEUED, ARGUMENTS, MADE, BUILT, FLUSHES, WAITS, EVENTS, N_COUNTS };
+
+static const struct _cl_icd_dispatch *next;
+static struct _cl_icd_dispatch table;
+static atomic_int *counts;
+
+static void count(int what) {
+    atomic_fetch_add(&counts[what], 1);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL enqueue_kernel(cl_command_queue queue, cl_kernel kernel,
+                                                      cl_uint dimensions, const size_t *offset,
+                                                      const size_t *global, const size_t *local,
+                                                      cl_uint n, const cl_event *wait,
+                                                      cl_event *event) {
+    count(ENQUEUED);
+    if (event != NULL)
+        count(EVENTS);
+    return next->clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, n, wait,
+                                        event);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL set_argument(cl_kernel kernel, cl_uint index, size_t size,
+                                                    const void *value) {
+    count(ARGUMENTS);
+    return next->clSetKernelArg(kernel, index, size, value);
+}
+
+static CL_API_ENTRY cl_mem CL_API_CALL create_buffer(cl_context context, cl_mem_flags flags,
+                                                     size_t size, void *host, cl_int *code) {
+    count(MADE);
+    return next->clCreateBuffer(context, flags, size, host, code);
+}
+
+static CL_API_ENTRY cl_mem CL_API_CALL create_sub_buffer(cl_mem buffer, cl_mem_flags flags,
+                                                         cl_buffer_create_type type,
+                                                         const void *info, cl_int *code) {
+    count(MADE);
+    return next->clCreateSubBuffer(buffer, flags, type, info, code);
+}
+
+static CL_API_ENTRY cl_kernel CL_API_CALL create_kernel(cl_program program, const char *name,
+                                                        cl_int *code) {
+    count(MADE);
+    return next->clCreateKernel(program, name, code);
+}
+
+static CL_API_ENTRY cl_program CL_API_CALL create_program(cl_context context, cl_uint n,
+                                                          const char **texts, const size_t *sizes,
+                                                          cl_int *code) {
+    count(MADE);
+    return next->clCreateProgramWithSource(context, n, texts, sizes, code);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL build_program(cl_program program, cl_uint n,
+                                                     const cl_device_id *devices,
+                                                     const char *options,
+                                                     void(CL_CALLBACK *notify)(cl_program, void *),
+                                                     void *user) {
+    count(BUILT);
+    return next->clBuildProgram(program, n, devices, options, notify, user);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL flush(cl_command_queue queue) {
+    count(FLUSHES);
+    return next->clFlush(queue);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL finish(cl_command_queue queue) {
+    count(WAITS);
+    return next->clFinish(queue);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL wait_for_events(cl_uint n, const cl_event *events) {
+    count(WAITS);
+    return next->clWaitForEvents(n, events);
+}
+
+EXPORT CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, void *value,
+                                                      size_t *needed) {
+    const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
+    if (name != CL_LAYER_API_VERSION)
+        return CL_INVALID_VALUE;
+    if (needed != NULL)
+        *needed = sizeof version;
+    if (value != NULL && size < sizeof version)
+        return CL_INVALID_VALUE;
+    if (value != NULL)
+        memcpy(value, &version, sizeof version);
+    return CL_SUCCESS;
+}
+
+EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n_entries,
+                                                   const struct _cl_icd_dispatch *target,
+                                                   cl_uint *n_out,
+                                                   const struct _cl_icd_dispatch **out) {
+    const char *path = getenv("LAYER_COUNTS");
+    const int file = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (file < 0 || n_entries < sizeof table / sizeof(void *))
+        return CL_INVALID_VALUE;
+    counts = mmap(NULL, N_COUNTS * sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (counts == MAP_FAILED)
+        return CL_INVALID_VALUE;
+    next = target;
+    table.clEnqueueNDRangeKernel = enqueue_kernel;
+    table.clSetKernelArg = set_argument;
+    table.clCreateBuffer = create_buffer;
+    table.clCreateSubBuffer = create_sub_buffer;
+    table.clCreateKernel = create_kernel;
+    table.clCreateProgramWithSource = create_program;
+    table.clBuildProgram = build_program;
+    table.clFlush = flush;
+    table.clFinish = finish;
+    table.clWaitForEvents = wait_for_events;
+    *n_out = sizeof table / sizeof(void *);
+    *out = &table;
+    return CL_SUCCESS;
+}
