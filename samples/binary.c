@@ -32,7 +32,9 @@ static void data_free(binary_data *data) {
 
 static tutti_status data_load(const tutti_app *app, const binary_options *options,
                               binary_data *data) {
+    static const char *const of_file[] = {"target", "no-header"};
     const uint64_t seed = (uint64_t)app->seed;
+    TRY(tutti_app_check_data(app, true, of_file, sizeof of_file / sizeof *of_file));
     if (app->data != NULL) {
         const tutti_csv_options csv = {.target = options->target,
                                        .no_header = options->no_header,

@@ -50,8 +50,8 @@ static tutti_status data_load(const tutti_app *app, const chargpt_options *optio
         TRY(tutti_text_load(app->data, &data->text));
     else
         TRY(tutti_text_load_first(usual, 2, &data->text));
-    printf("data set: %s%s: %lld characters, %d different\n", data->text->source,
-           app->data != NULL ? "" : ", since no --data FILE is given", (long long)data->text->n,
+    printf("data set: %s%s: %lld bytes, %d different\n", data->text->source,
+           app->data != NULL ? "" : ", since no --data PATH is given", (long long)data->text->n,
            (int)data->text->n_vocabulary);
     /* The last tenth is for validation. */
     return tutti_text_split(data->text, options->sizes.context, 0.1, 1, &data->train,
@@ -115,8 +115,17 @@ static tutti_status read_prompt(const chargpt_options *options, chargpt_data *da
         data->context[0] = text->id_of['\n'] >= 0 ? text->id_of['\n'] : text->ids[0];
         return TUTTI_OK;
     }
-    return tutti_text_encode(text, options->prompt + length - (size_t)data->n_context,
-                             data->n_context, data->context);
+    int32_t *ids = calloc(length, sizeof *ids);
+    if (ids == NULL)
+        return TUTTI_OUT_OF_MEMORY;
+    const tutti_status status = tutti_text_encode(text, options->prompt, (int64_t)length, ids);
+    if (status == TUTTI_OK)
+        memcpy(data->context, ids + length - (size_t)data->n_context,
+               (size_t)data->n_context * sizeof *ids);
+    free(ids);
+    return status == TUTTI_OK
+               ? TUTTI_OK
+               : tutti_app_fail(status, "option '--prompt': %s", tutti_error_message());
 }
 
 /* Continues the prompt, a character at a time. */
@@ -143,7 +152,24 @@ static tutti_status write_text(tutti_app *app, const chargpt_options *options, c
     return TUTTI_OK;
 }
 
+static tutti_status check_sizes(const gpt_sizes *s) {
+    if (s->width % s->heads != 0)
+        return tutti_app_fail(
+            TUTTI_USAGE,
+            "options '--width' %lld and '--heads' %lld: the heads must divide the "
+            "width",
+            (long long)s->width, (long long)s->heads);
+    if (s->width / s->heads > 256)
+        return tutti_app_fail(
+            TUTTI_USAGE,
+            "options '--width' %lld and '--heads' %lld: a head has %lld channels, "
+            "expected at most 256",
+            (long long)s->width, (long long)s->heads, (long long)(s->width / s->heads));
+    return TUTTI_OK;
+}
+
 static tutti_status train(tutti_app *app, chargpt_options *options, chargpt_data *data) {
+    TRY(check_sizes(&options->sizes));
     TRY(data_load(app, options, data));
     TRY(read_prompt(options, data));
     options->sizes.vocabulary = data->text->n_vocabulary;
@@ -163,7 +189,7 @@ static tutti_status train(tutti_app *app, chargpt_options *options, chargpt_data
     };
     tutti_metrics validation;
     TRY(tutti_app_run(app, &task, &validation));
-    printf("validation loss: %.4f nats per character\n", validation.loss);
+    printf("validation loss in bits per byte: %.4f\n", validation.loss / log(2));
     return write_text(app, options, data);
 }
 
@@ -175,15 +201,15 @@ int main(int argc, char **argv) {
     const tutti_app_option own[] = {
         {"layers", "N", "transformer blocks", TUTTI_APP_INT, &options.sizes.layers, 1, 100},
         {"width", "N", "channels", TUTTI_APP_INT, &options.sizes.width, 1, 8192},
-        {"heads", "N", "attention heads, which divide the width", TUTTI_APP_INT,
+        {"heads", "N", "attention heads; they divide the width", TUTTI_APP_INT,
          &options.sizes.heads, 1, 256},
-        {"context", "N", "characters that are looked at", TUTTI_APP_INT, &options.sizes.context, 2,
-         8192},
+        {"context", "N", "bytes of the text that are looked at", TUTTI_APP_INT,
+         &options.sizes.context, 2, 8192},
         {"windows", "N", "random windows of the text in an epoch", TUTTI_APP_INT, &options.windows,
          1, 1e9},
         {"prompt", "TEXT", "what the written text begins with; default: a new line", TUTTI_APP_TEXT,
          (void *)&options.prompt, 0, 0},
-        {"length", "N", "characters to write", TUTTI_APP_INT, &options.length, 0, 1e9},
+        {"length", "N", "bytes to write", TUTTI_APP_INT, &options.length, 0, 1e9},
         {"temperature", "T", "0 takes the likeliest character", TUTTI_APP_REAL,
          &options.temperature, 0, 100},
     };

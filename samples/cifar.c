@@ -33,6 +33,7 @@ static void data_free(cifar_data *data) {
 static tutti_status data_load(const tutti_app *app, const cifar_options *options,
                               cifar_data *data) {
     const uint64_t seed = (uint64_t)app->seed;
+    TRY(tutti_app_check_data(app, false, &(const char *){"images"}, 1));
     if (app->data != NULL) {
         TRY(tutti_dataset_load_cifar10(app->data, &data->rest, &data->test));
         printf("data set: CIFAR-10's files in %s\n", app->data);

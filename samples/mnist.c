@@ -27,36 +27,63 @@ static void data_free(mnist_data *data) {
         tutti_dataset_free(sets[i]);
 }
 
-/* The files are found under the names by which they are known; without any, the first one's name
- * goes into the message of who tries to open it. */
-static void find(const char *directory, const char *part, const char *kind, char *path,
-                 size_t size) {
-    static const char *const forms[] = {"%s/%s-%s.gz", "%s/%s-%s", "%s/%s.%s.gz", "%s/%s.%s"};
-    for (size_t i = sizeof forms / sizeof *forms; i-- > 0;) {
-        char try[4096];
-        snprintf(try, sizeof try, forms[i], directory, part, kind);
-        if (i == 0 || access(try, R_OK) == 0) {
-            snprintf(path, size, "%s", try);
-            return;
-        }
+/* The names by which the files are known. */
+static tutti_status find(const char *directory, const char *part, const char *kind, char *path,
+                         size_t size) {
+    static const char *const forms[] = {"%s/%s-%s", "%s/%s-%s.gz", "%s/%s.%s", "%s/%s.%s.gz"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        snprintf(path, size, forms[i], directory, part, kind);
+        if (access(path, F_OK) == 0)
+            return TUTTI_OK;
     }
+    if (access(directory, F_OK) != 0)
+        return tutti_app_fail(TUTTI_IO, "%s: no such directory", directory);
+    return tutti_app_fail(TUTTI_IO, "%s: none of %s-%s, %s-%s.gz, %s.%s and %s.%s.gz is there",
+                          directory, part, kind, part, kind, part, kind, part, kind);
 }
 
 static tutti_status load_idx(const char *directory, const char *part, tutti_dataset **out) {
-    char images[4096], labels[4096], name[64];
+    char images[4096], labels[4096], name[64], shape[TUTTI_SHAPE_TEXT];
     snprintf(name, sizeof name, "%s-images", part);
-    find(directory, name, "idx3-ubyte", images, sizeof images);
+    TRY(find(directory, name, "idx3-ubyte", images, sizeof images));
     snprintf(name, sizeof name, "%s-labels", part);
-    find(directory, name, "idx1-ubyte", labels, sizeof labels);
-    return tutti_dataset_load_idx(images, labels, 0, out);
+    TRY(find(directory, name, "idx1-ubyte", labels, sizeof labels));
+    TRY(tutti_dataset_load_idx(images, labels, 0, out));
+    const tutti_shape *x = &(*out)->x_shape;
+    if (x->rank != 3 || x->dim[1] != 28 || x->dim[2] != 28)
+        return tutti_app_fail(TUTTI_BAD_INPUT, "%s: the images are %s, expected MNIST's Nx28x28",
+                              images, tutti_shape_text(x, shape));
+    return tutti_dataset_check_labels(*out, 10);
+}
+
+/* True when the pixels are from 0 to 1, as bytes become when they are read. Floats stay as they are. */
+static bool is_scaled(const tutti_dataset *set) {
+    const int64_t n = set->n * tutti_shape_sample_count(&set->x_shape);
+    for (int64_t i = 0; i < n; i++)
+        if (set->x[i] < 0 || set->x[i] > 1)
+            return false;
+    return true;
+}
+
+static tutti_status load_files(const char *directory, mnist_data *data) {
+    TRY(load_idx(directory, "train", &data->rest));
+    TRY(load_idx(directory, "t10k", &data->test));
+    const bool scaled = is_scaled(data->rest);
+    if (scaled != is_scaled(data->test))
+        return tutti_app_fail(
+            TUTTI_BAD_INPUT,
+            "%s has pixels from 0 to 1, %s others: bytes are scaled when they are "
+            "read, floats are not",
+            scaled ? data->rest->source : data->test->source,
+            scaled ? data->test->source : data->rest->source);
+    printf("data set: MNIST's files in %s\n", directory);
+    return TUTTI_OK;
 }
 
 static tutti_status data_load(const tutti_app *app, mnist_data *data) {
     const uint64_t seed = (uint64_t)app->seed;
     if (app->data != NULL) {
-        TRY(load_idx(app->data, "train", &data->rest));
-        TRY(load_idx(app->data, "t10k", &data->test));
-        printf("data set: MNIST's files in %s\n", app->data);
+        TRY(load_files(app->data, data));
     } else {
         TRY(tutti_dataset_load_idx(TUTTI_SAMPLE_DATA "/digits-images.idx3-ubyte.gz",
                                    TUTTI_SAMPLE_DATA "/digits-labels.idx1-ubyte.gz", 1.0F / 16,

@@ -102,7 +102,7 @@ enum { N = 64, FEATURES = 3, STEPS = 300 };
 
 int main(int argc, char **argv) {
     if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
-        const bool asked = strcmp(argv[1], "--help") == 0;
+        const bool asked = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
         if (argc == 2 && strcmp(argv[1], "--version") == 0) {
             printf("own_op (Tutti) %s\n", tutti_version());
             return 0;

@@ -6,6 +6,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "models/mlp.h"
 #include "tutti/table.h"
@@ -19,8 +20,8 @@
     } while (0)
 
 typedef struct tabular_options {
-    const char *target, *categorical, *ignore, *missing_text;
-    bool classes;
+    const char *target, *categorical, *ignore, *missing_text, *separator;
+    bool classes, no_header;
     int64_t missing, hidden, width;
 } tabular_options;
 
@@ -41,16 +42,35 @@ static void data_free(tabular_data *data) {
     tutti_dataset_free(data->test);
 }
 
-static tutti_status load(const tutti_app *app, const tabular_options *options, tabular_data *data) {
+static tutti_status load_csv(const char *path, const tabular_options *options, tutti_table **out) {
+    const bool tab = options->separator != NULL && strcmp(options->separator, "tab") == 0;
+    if (options->separator != NULL && options->separator[1] != '\0' && !tab)
+        return tutti_app_fail(TUTTI_USAGE,
+                              "option '--separator': \"%s\" is neither one character nor tab",
+                              options->separator);
     const tutti_table_options table = {.target = options->target,
                                        .categorical = options->categorical,
                                        .ignore = options->ignore,
                                        .classes = options->classes,
                                        .missing = (tutti_missing)options->missing,
-                                       .missing_text = options->missing_text};
+                                       .missing_text = options->missing_text,
+                                       .no_header = options->no_header,
+                                       .separator = tab ? '\t'
+                                                    : options->separator != NULL
+                                                        ? *options->separator
+                                                        : ','};
+    const tutti_status status = tutti_table_load_csv(path, &table, out);
+    /* options that exclude each other */
+    return status == TUTTI_INVALID_ARGUMENT ? TUTTI_USAGE : status;
+}
+
+static tutti_status load(const tutti_app *app, const tabular_options *options, tabular_data *data) {
+    static const char *const of_file[] = {"target",       "categorical", "ignore",   "missing",
+                                          "missing-text", "no-header",   "separator"};
     const uint64_t seed = (uint64_t)app->seed;
+    TRY(tutti_app_check_data(app, true, of_file, sizeof of_file / sizeof *of_file));
     if (app->data != NULL)
-        TRY(tutti_table_load_csv(app->data, &table, &data->all));
+        TRY(load_csv(app->data, options, &data->all));
     else
         TRY(tutti_table_make_flats(4000, options->classes, seed, &data->all));
     printf("data set: %s%s\n", tutti_table_source(data->all),
@@ -124,6 +144,10 @@ int main(int argc, char **argv) {
          &options.missing, 0, 0},
         {"missing-text", "TEXT", "stands for a missing cell besides an empty one", TUTTI_APP_TEXT,
          (void *)&options.missing_text, 0, 0},
+        {"no-header", NULL, "the CSV file has no line of names; columns are 1, 2, ...",
+         TUTTI_APP_FLAG, &options.no_header, 0, 0},
+        {"separator", "CHAR", "between cells, or tab; default: a comma", TUTTI_APP_TEXT,
+         (void *)&options.separator, 0, 0},
         {"hidden", "N", "hidden layers", TUTTI_APP_INT, &options.hidden, 0, 64},
         {"width", "N", "units of a hidden layer", TUTTI_APP_INT, &options.width, 1, 65536},
     };

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -64,12 +65,37 @@ def write_idx(name, images, zipped):
             path("mnist/%s-%s" % (name, kind)).write_bytes(text)
 
 
+def write_flat_idx(name, images=20, size=28, pixel=b"\x40", label=3):
+    """Pictures that are all alike; pixels of 4 bytes are floats."""
+    kind = 0x803 if len(pixel) == 1 else 0xD03
+    path("flat/%s-images-idx3-ubyte" % name).write_bytes(struct.pack(">IIII", kind, images, size, size) + pixel * (images * size * size))
+    path("flat/%s-labels-idx1-ubyte" % name).write_bytes(struct.pack(">II", 0x801, images) + bytes([0] * (images - 1) + [label]))
+
+
+def mnist_refusals():
+    refused("flat: no such directory", 1, "mnist", "--data", path("flat"))
+    path("flat").mkdir()
+    refused("none of train-images-idx3-ubyte, train-images-idx3-ubyte.gz, train-images.idx3-ubyte and", 1, "mnist", "--data",
+            path("flat"))
+    write_flat_idx("train", label=23)
+    write_flat_idx("t10k", label=10)
+    refused("train-images-idx3-ubyte: the label of sample 19 is 23, expected 0 to 9", 5, "mnist", "--data", path("flat"))
+    write_flat_idx("train")
+    refused("t10k-images-idx3-ubyte: the label of sample 19 is 10, expected 0 to 9", 5, "mnist", "--data", path("flat"))
+    write_flat_idx("t10k", size=32)
+    refused("t10k-images-idx3-ubyte: the images are Nx32x32, expected MNIST's Nx28x28", 5, "mnist", "--data", path("flat"))
+    write_flat_idx("t10k", pixel=struct.pack(">f", 64))
+    refused("t10k-images-idx3-ubyte others: bytes are scaled", 5, "mnist", "--data", path("flat"))
+    write_flat_idx("t10k", pixel=struct.pack(">f", 0.25))
+    done = run("mnist", "--data", path("flat"), "--epochs", 0)
+    check(done.returncode == 0, "mnist takes floats from 0 to 1 beside bytes", done)
+
+
 def mnist():
     done = run("mnist", "--epochs", 6)
     check(done.end.get("test_accuracy", 0) >= 0.85, "mnist learns the shipped digits", done)
     check("shipped" in done.stdout, "mnist says that it uses the shipped digits", done)
     path("mnist").mkdir()
-    refused("mnist/train-images", MISSING, "mnist", "--data", path("mnist"))
     write_idx("train", 600, zipped=True)
     write_idx("t10k", 100, zipped=False)
     done = run("mnist", "--data", path("mnist"), "--epochs", 4)
@@ -84,6 +110,7 @@ def cifar():
     again = run("cifar", *small)
     check(done.end.get("weights_blake2b") == again.end.get("weights_blake2b"), "equal seeds, equal weights", again)
     refused("none of 20|32|44|56", 2, "cifar", "--depth", 21)
+    refused("option '--images' is for the data set that is used without --data", 2, "cifar", "--data", path("cifar"), "--images", 200)
     refused("cifar", MISSING, "cifar", "--data", path("cifar"))
     path("cifar").mkdir()
     for name, records in (("data_batch_1", 60), ("data_batch_2", 60), ("test_batch", 40)):
@@ -105,10 +132,15 @@ def chargpt():
     done = run("chargpt", *options)
     check(done.end.get("test_loss", math.inf) < 0.2, "chargpt learns a sentence", done)
     check("the quick brown fox jumps over the lazy dog" in done.stdout, "chargpt writes it", done)
-    check("validation loss: " in done.stdout, "chargpt prints its validation loss", done)
-    refused("heads", 1, "chargpt", "--data", path("text.txt"), "--width", 30, "--heads", 4)
-    refused("~", 5, "chargpt", "--data", path("text.txt"), "--layers", 1, "--width", 8, "--heads", 1, "--context", 8,
-            "--windows", 16, "--epochs", 1000000, "--prompt", "~")  # before the training
+    check(re.search(r"bytes, 28 different\n(.*\n)*.* validation\nvalidation loss: .*\nvalidation accuracy: ", done.stdout) and
+          "test" not in done.stdout.replace("text.txt", ""), "chargpt names the validation set", done)
+    # Said before the training, which would not end.
+    endless = ("--data", path("text.txt"), "--layers", 1, "--width", 8, "--heads", 1, "--context", 8, "--windows", 16,
+               "--epochs", 1000000)
+    refused("options '--width' 30 and '--heads' 4: the heads must divide", 2, "chargpt", *endless, "--width", 30, "--heads", 4)
+    refused("a head has 300 channels, expected at most 256", 2, "chargpt", *endless, "--width", 600, "--heads", 2)
+    refused("option '--prompt': character 0, '~'", 5, "chargpt", *endless, "--prompt", "~")
+    refused("option '--prompt': character 1, 'Q'", 5, "chargpt", *endless, "--prompt", "tQ the quick brown fox")
     done = run("chargpt", "--data", path("text.txt"), "--layers", 1, "--width", 8, "--heads", 1, "--context", 8, "--windows", 16,
                "--epochs", 1, "--length", 5)
     check("validation loss: " in done.stdout, "chargpt needs no prompt and no new line in the text", done)
@@ -139,8 +171,25 @@ def tabular():
     check(run("tabular", "--data", path("hole.csv"), "--missing", "fill", "--epochs", 1).returncode == 0,
           "holes are filled when asked", done)
     refused("none of refuse|drop|fill", 2, "tabular", "--missing", "guess")
+    for option, value in (("target", "area"), ("missing", "refuse"), ("categorical", "area")):
+        refused("option '--%s' is for a data set that --data names" % option, 2, "tabular", "--" + option, value)
+    refused("option '--target' is for a data set that --data names", 2, "binary", "--target", "ill")
+    refused("the target \"price\" is to be ignored", 2, "tabular", "--data", path("good.csv"), "--ignore", "price")
+    path("numbers.csv").write_text("".join("%d;%d\n" % (i, 2 * i) for i in range(100)))
+    semicolon = ("--data", path("numbers.csv"), "--separator", ";", "--epochs", 1)
+    done = run("tabular", *semicolon)
+    check("1: the first line holds numbers only" in done.stderr and "no-header" in done.stderr, "a warning of the header", done)
+    done = run("tabular", *semicolon, "--no-header")
+    check(done.returncode == 0 and done.stderr == "" and "72 training, 8 validation, 20 test" in done.stdout,
+          "tabular reads CSV without a header and with semicolons", done)
+    refused("separated by ',' (see separator)", 5, "tabular", "--data", path("numbers.csv"))
+    refused("option '--separator': \"::\" is neither", 2, "tabular", *semicolon, "--separator", "::")
+    refused("'.' cannot separate CSV cells", 2, "tabular", *semicolon, "--separator", ".")
+    path("tabs.csv").write_text(path("numbers.csv").read_text().replace(";", "\t"))
+    done = run("tabular", "--data", path("tabs.csv"), "--separator", "tab", "--no-header", "--epochs", 1)
+    check(done.returncode == 0, "tabular reads tabs", done)
 
 
-for test in (mnist, cifar, chargpt, tabular):
+for test in (mnist, mnist_refusals, cifar, chargpt, tabular):
     test()
 sys.exit(1 if failures else 0)

@@ -5,6 +5,7 @@ set -eu
 build=$1
 "$build/bin/own_op"
 "$build/bin/own_op" --help | grep -q Usage
+"$build/bin/own_op" -h | grep -q Usage
 "$build/bin/own_op" --version | grep -qE '^own_op .*[0-9]+\.[0-9]+\.[0-9]+$'
 code=0
 "$build/bin/own_op" --nonsense 2>/dev/null || code=$?
