@@ -177,7 +177,7 @@ def chargpt(options, *more):
             command += [f"--{name}", str(getattr(options, name))]
     code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
     if code != 0:
-        print(f"compare_chargpt.py: chargpt ended with code {code}", file=sys.stderr)
+        print(f"compare_chargpt.py: chargpt ended with {'code' if code > 0 else 'signal'} {abs(code)}", file=sys.stderr)
         sys.exit(2)
 
 
