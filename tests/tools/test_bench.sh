@@ -42,7 +42,7 @@ for option in json select filter rounds peers kernels help version; do
     says "--$option"
     grep -q -- "$option" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks --$option"
 done
-for noun in gemm train; do
+for noun in gemm conv train; do
     says "^  $noun "
     grep -q "^.It Cm $noun" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks $noun"
 done
@@ -83,6 +83,16 @@ says '^square.256  *NN *256 *256 *256 '
 expect 2 gemm --kernels
 complains "kernels is only for train"
 expect 2 gemm --peers torch
+
+# Convolutions.
+expect 0 conv --filter 'resnet20.64-64.*' --json
+json '[row["name"].split(".")[-1] for row in of("conv")] == ["forward", "data", "weight"]'
+json 'all(0.01 < row["tutti"] <= row["tutti_best"] and row["share"] > 0 for row in of("conv"))'
+# 2 * 64 * 64 * 64 * 8 * 8 * 9 operations each.
+json 'all(abs(row["tutti"] * row["us"] * 1e3 / 301989888 - 1) < 1e-6 for row in of("conv"))'
+expect 0 conv --filter 'lenet.1-32.*' --peers none
+says '^lenet.1-32.forward .* - '
+! grep -q 'lenet.1-32.data' "$dir/out" || fail "$last: there is a gradient that nobody needs"
 
 # Training, and a peer whose script is missing, ends early, answers.
 expect 0 train --filter mlp --json --kernels
