@@ -1,0 +1,129 @@
+/* Which convolutions go by tiles (cl/winograd.clh) on CPU devices, and in what portions. */
+#include "op/winograd.h"
+
+/* What a work-item transforms at a time should stay in a core's second-level cache. */
+#define WORK_BYTES (768 * 1024)
+#define TILES_BEST 16
+#define TILES_MAX  32
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Whether 3 x 3 taps of stride 1 lose at most half of their work to whole blocks of 16 channels,
+ * and to whole tiles. */
+static bool fits(const tutti_conv *p) {
+    const tutti_conv_attr *a = p->attr;
+    for (int d = 0; d < 2; d++)
+        if (a->stride[d] != 1 || a->dilation[d] != 1)
+            return false;
+    return p->r == 3 && p->s == 3 && p->groups == 1 &&
+           2 * 256 * ceil_div(p->c, 16) * ceil_div(p->k, 16) <= 3 * p->c * p->k &&
+           2 * 16 * ceil_div(p->oh, 4) * ceil_div(p->ow, 4) <= 3 * p->oh * p->ow;
+}
+
+static int64_t point_bytes(int64_t channels, int64_t tiles) {
+    return 4 * 36 * 16 * (ceil_div(channels, 16) * tiles + 1);
+}
+
+/* Local memory for a portion of that many spans. */
+static void size_up(const tutti_conv *p, tutti_winograd *w) {
+    const int64_t pitch = 4 * w->tiles_w + 2;
+    w->tiles = ceil_div(w->spans * w->tiles_w, w->tile_block) * w->tile_block;
+    w->x_bytes = point_bytes(p->c, w->tiles);
+    w->y_bytes = point_bytes(p->k, w->tiles);
+    w->mid_bytes = 4 * 6 * 16 * pitch;
+    w->buffer_bytes = 4 * (4 * smaller(w->spans, w->image_rows) + 2) * 16 * pitch;
+}
+
+static int64_t bytes(const tutti_winograd *w) {
+    return w->x_bytes + w->y_bytes + w->mid_bytes + w->buffer_bytes;
+}
+
+bool tutti_winograd_of(const tutti_conv *p, const tutti_device_info *device, int64_t tile_block,
+                       tutti_winograd *out) {
+    if (!fits(p))
+        return false;
+    const int64_t room = smaller(WORK_BYTES, (int64_t)device->local_memory_bytes - 256);
+    const int64_t columns = ceil_div(p->ow, 4), parts = ceil_div(columns, TILES_BEST + 8);
+    tutti_winograd w = {.image_rows = ceil_div(p->oh, 4),
+                        .tiles_w = ceil_div(columns, parts),
+                        .tile_block = tile_block,
+                        .spans = 1};
+    w.parts = ceil_div(columns, w.tiles_w);
+    /* The portion that fills its blocks of tiles best, neither small nor large. */
+    tutti_winograd best = w;
+    size_up(p, &best);
+    if (bytes(&best) > room)
+        return false;
+    for (w.spans = 2; w.spans * w.tiles_w <= TILES_MAX; w.spans++) {
+        size_up(p, &w);
+        const bool fuller = w.spans * w.tiles_w * best.tiles > best.spans * w.tiles_w * w.tiles;
+        if (bytes(&w) <= room && (best.spans * w.tiles_w < TILES_BEST || fuller))
+            best = w;
+    }
+    *out = best;
+    return true;
+}
+
+bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *device,
+                          tutti_lowering *out, const tutti_conv *p, bool transposed) {
+    /* 16 accumulators where there are 32 registers of 16 lanes; there halves or quarters else. */
+    const bool wide = device->width_float >= 16;
+    const int64_t k_blocks = ceil_div(p->k, 16);
+    const int vectors = wide && k_blocks % 2 == 0 ? 2 : 1;
+    const int tile_block = !wide ? 4 : vectors == 2 ? 8 : 16;
+    tutti_winograd w;
+    if (!tutti_winograd_of(p, device, tile_block, &w))
+        return false;
+
+    tutti_candidate *candidate = tutti_lowering_candidate(out, "winograd");
+    const uint32_t points =
+        tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * 36 * 16 * k_blocks * p->c));
+    const char *file = "conv_winograd.cl";
+    tutti_launch *launch = tutti_candidate_launch(out, candidate, file, "winograd_weights",
+                                                  "-DTT=%d -DKV=%d", tile_block, vectors);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_launch_scratch(out, launch, points);
+    const int64_t sizes[] = {p->c, p->k, transposed ? 9 : 9 * p->c, transposed ? 9 * p->k : 9,
+                             transposed};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
+    tutti_launch_range(launch, tutti_extent_const(p->c), 1, 1);
+    tutti_launch_range(launch, tutti_extent_const(k_blocks), 1, 1);
+
+    launch = tutti_candidate_launch(out, candidate, file, "winograd", "-DTT=%d -DKV=%d", tile_block,
+                                    vectors);
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_scratch(out, launch, points);
+    /* Without a bias, a pointer that is not read. */
+    tutti_launch_tensor(out, launch, node->in[node->n_in == 3 ? 2 : 1]);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_launch_local(out, launch, (size_t)w.x_bytes);
+    tutti_launch_local(out, launch, (size_t)w.y_bytes);
+    tutti_launch_local(out, launch, (size_t)w.buffer_bytes);
+    tutti_launch_local(out, launch, (size_t)w.mid_bytes);
+    tutti_launch_i32(out, launch, p->images);
+    const int64_t *pad = p->attr->padding;
+    const int64_t numbers[] = {p->c,
+                               p->k,
+                               p->h,
+                               p->w,
+                               p->oh,
+                               p->ow,
+                               transposed ? 2 - pad[0] : pad[0],
+                               transposed ? 2 - pad[1] : pad[1],
+                               node->n_in == 3,
+                               w.spans,
+                               w.tiles_w};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(numbers[i]));
+    const tutti_extent rows = {p->images.base * w.image_rows, p->images.per_sample * w.image_rows};
+    tutti_launch_range(launch, rows, w.spans, 1);
+    tutti_launch_range(launch, tutti_extent_const(w.parts), 1, 1);
+    return true;
+}
