@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "base/status.h"
-#include "op/conv.h"
+#include "op/winograd.h"
 
 /* What one work-item packs at a time should stay in a core's second-level cache. */
 #define STRIP_BYTES   (384 * 1024)
@@ -147,7 +147,9 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
                           tutti_lowering *out) {
     const tutti_conv p = view(node);
     const tutti_extent pixels = {p.images.base * p.oh * p.ow, p.images.per_sample * p.oh * p.ow};
-    if ((device->type & TUTTI_DEVICE_CPU) == 0 || !lower_cpu(node, device, out, &p))
+    const bool on_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
+    if (!(on_cpu && tutti_winograd_weight_lower(node, device, out, &p)) &&
+        !(on_cpu && lower_cpu(node, device, out, &p)))
         tutti_conv_lower_gpu(node, device, out, &p, "conv2d_weight_grad.cl",
                              tutti_extent_const(p.c * p.r * p.s), pixels);
     return tutti_lowering_status(out);
@@ -198,6 +200,7 @@ static void ref(const tutti_ref_call *call) {
     { .rank = 4, .dim = {__VA_ARGS__}, .lo = -0.25F, .hi = 1 }
 static const tutti_conv_attr one = {{1, 1}, {0, 0}, {1, 1}, 1, {1, 1}},
                              same = {{1, 1}, {1, 1}, {1, 1}, 1, {3, 3}},
+                             valid = {{1, 1}, {0, 0}, {1, 1}, 1, {3, 3}},
                              two = {{1, 1}, {0, 0}, {1, 1}, 1, {2, 2}},
                              five = {{1, 1}, {0, 0}, {1, 1}, 1, {5, 5}},
                              strided = {{2, 2}, {1, 1}, {1, 1}, 1, {3, 3}},
@@ -248,6 +251,15 @@ static const tutti_op_example examples[] = {
      .in = {IN(TUTTI_BATCH, 1, 4, 3), IN(TUTTI_BATCH, 2, 2, 2)},
      .attr = &strided},
     {.label = "a row", .n_in = 2, .in = {IN(1, 1, 1, 18), IN(1, 1, 1, 18)}, .attr = &same},
+    {.label = "tiles of 4x4",
+     .n = 9,
+     .n_in = 2,
+     .in = {IN(TUTTI_BATCH, 13, 7, 10), IN(TUTTI_BATCH, 30, 7, 10)},
+     .attr = &same},
+    {.label = "rows of many tiles",
+     .n_in = 2,
+     .in = {IN(1, 15, 6, 102), IN(1, 14, 4, 100)},
+     .attr = &valid},
     {.label = "many channels",
      .n = 7,
      .n_in = 2,

@@ -5,6 +5,19 @@
 #define WORK_BYTES (768 * 1024)
 #define TILES_BEST 16
 #define TILES_MAX  32
+/* Partial sums of a weight gradient. */
+#define PARTIAL_BYTES (64 * 1024 * 1024)
+
+/* The portions of a convolution: `spans` rows of tiles each, and of those one of `parts`, of
+ * `tiles_w` tiles. */
+typedef struct portion {
+    int64_t image_rows; /* of tiles, in an image */
+    int64_t spans, tiles_w, parts;
+    int64_t tile_block, tiles; /* of a portion, rounded up to tile_block */
+    /* Local memory: the tiles of x and of y as points, what lies between two axes of a transform,
+     * and the rows of an image. */
+    int64_t x_bytes, y_bytes, mid_bytes, buffer_bytes;
+} portion;
 
 static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -31,7 +44,7 @@ static int64_t point_bytes(int64_t channels, int64_t tiles) {
 }
 
 /* Local memory for a portion of that many spans. */
-static void size_up(const tutti_conv *p, tutti_winograd *w) {
+static void size_up(const tutti_conv *p, portion *w) {
     const int64_t pitch = 4 * w->tiles_w + 2;
     w->tiles = ceil_div(w->spans * w->tiles_w, w->tile_block) * w->tile_block;
     w->x_bytes = point_bytes(p->c, w->tiles);
@@ -40,23 +53,25 @@ static void size_up(const tutti_conv *p, tutti_winograd *w) {
     w->buffer_bytes = 4 * (4 * smaller(w->spans, w->image_rows) + 2) * 16 * pitch;
 }
 
-static int64_t bytes(const tutti_winograd *w) {
-    return w->x_bytes + w->y_bytes + w->mid_bytes + w->buffer_bytes;
+/* A weight gradient has rows of dy, too, in a buffer. */
+static int64_t bytes(const portion *w) {
+    return w->x_bytes + w->y_bytes + w->mid_bytes + 2 * w->buffer_bytes;
 }
 
-bool tutti_winograd_of(const tutti_conv *p, const tutti_device_info *device, int64_t tile_block,
-                       tutti_winograd *out) {
+/* False where the tiles do not pay or do not fit. */
+static bool portions_of(const tutti_conv *p, const tutti_device_info *device, int64_t tile_block,
+                        portion *out) {
     if (!fits(p))
         return false;
     const int64_t room = smaller(WORK_BYTES, (int64_t)device->local_memory_bytes - 256);
     const int64_t columns = ceil_div(p->ow, 4), parts = ceil_div(columns, TILES_BEST + 8);
-    tutti_winograd w = {.image_rows = ceil_div(p->oh, 4),
-                        .tiles_w = ceil_div(columns, parts),
-                        .tile_block = tile_block,
-                        .spans = 1};
+    portion w = {.image_rows = ceil_div(p->oh, 4),
+                 .tiles_w = ceil_div(columns, parts),
+                 .tile_block = tile_block,
+                 .spans = 1};
     w.parts = ceil_div(columns, w.tiles_w);
     /* The portion that fills its blocks of tiles best, neither small nor large. */
-    tutti_winograd best = w;
+    portion best = w;
     size_up(p, &best);
     if (bytes(&best) > room)
         return false;
@@ -77,8 +92,8 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
     const int64_t k_blocks = ceil_div(p->k, 16);
     const int vectors = wide && k_blocks % 2 == 0 ? 2 : 1;
     const int tile_block = !wide ? 4 : vectors == 2 ? 8 : 16;
-    tutti_winograd w;
-    if (!tutti_winograd_of(p, device, tile_block, &w))
+    portion w;
+    if (!portions_of(p, device, tile_block, &w))
         return false;
 
     tutti_candidate *candidate = tutti_lowering_candidate(out, "winograd");
@@ -125,5 +140,54 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
     const tutti_extent rows = {p->images.base * w.image_rows, p->images.per_sample * w.image_rows};
     tutti_launch_range(launch, rows, w.spans, 1);
     tutti_launch_range(launch, tutti_extent_const(w.parts), 1, 1);
+    return true;
+}
+
+bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device_info *device,
+                                 tutti_lowering *out, const tutti_conv *p) {
+    portion w;
+    if (!portions_of(p, device, 1, &w))
+        return false;
+    const int64_t images = tutti_extent_value(p->images, TUTTI_CONV_TYPICAL_BATCH);
+    const int64_t c_blocks = ceil_div(p->c, 16), k_blocks = ceil_div(p->k, 16);
+    const int64_t slice_bytes = 4 * 36 * 256 * c_blocks * k_blocks * w.parts;
+    if (slice_bytes > PARTIAL_BYTES)
+        return false;
+    int64_t slices = smaller(4 * (int64_t)device->compute_units, PARTIAL_BYTES / slice_bytes);
+    slices = smaller(slices, ceil_div(images * w.image_rows, w.spans));
+    slices = slices < 1 ? 1 : slices;
+
+    tutti_candidate *candidate = tutti_lowering_candidate(out, "winograd");
+    const uint32_t partial =
+        tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
+    const char *file = "conv2d_weight_grad_winograd.cl";
+    const int rows = device->width_float >= 16 ? 16 : 4;
+    tutti_launch *launch =
+        tutti_candidate_launch(out, candidate, file, "weight_winograd", "-DCT=%d", rows);
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_launch_scratch(out, launch, partial);
+    tutti_launch_local(out, launch, (size_t)w.x_bytes);
+    tutti_launch_local(out, launch, (size_t)w.y_bytes);
+    tutti_launch_local(out, launch, (size_t)w.buffer_bytes);
+    tutti_launch_local(out, launch, (size_t)w.buffer_bytes);
+    tutti_launch_local(out, launch, (size_t)w.mid_bytes);
+    tutti_launch_i32(out, launch, p->images);
+    const int64_t *pad = p->attr->padding;
+    const int64_t numbers[] = {p->c,   p->k,   p->h,   p->w,    p->oh,    p->ow,
+                               pad[0], pad[1], slices, w.spans, w.tiles_w};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(numbers[i]));
+    tutti_launch_range(launch, tutti_extent_const(slices), 1, 1);
+    tutti_launch_range(launch, tutti_extent_const(w.parts), 1, 1);
+
+    launch = tutti_candidate_launch(out, candidate, file, "winograd_join", "-DCT=%d", rows);
+    tutti_launch_scratch(out, launch, partial);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    const int64_t join[] = {p->c, p->k, slices * w.parts};
+    for (size_t i = 0; i < sizeof join / sizeof *join; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(join[i]));
+    tutti_launch_range(launch, tutti_extent_const(p->c), 1, 1);
+    tutti_launch_range(launch, tutti_extent_const(k_blocks), 1, 1);
     return true;
 }
