@@ -1,21 +1,24 @@
 /* Matrix product for CPU devices: C[M][N] = op(A) op(B), row-major and dense.
  *
  * A is [M][K], or [K][M] with TRANS_A; B is [K][N], or [N][K] with TRANS_B. Any M, N >= 1, K >= 0.
- * One work-item per work-group computes `tiles` row tiles of MR rows by NP column panels of NR
- * columns; global size (ceil(M / (MR * tiles)), ceil(N / (NR * NP))). K is cut in blocks of KC: a
- * block of the B panels, and then of each A tile, is copied (zero padded) to contiguous local
- * memory, so that the inner loop reads both in order and needs no edge cases. Later blocks add to C.
+ * One work-item per work-group computes `tiles` row tiles of MR rows by `panels` column panels of NR
+ * columns, panels <= NP; global size (ceil(M / (MR * tiles)), ceil(N / (NR * panels))). K is cut in
+ * blocks of KC: a block of the B panels is copied to contiguous local memory, and then read once per
+ * row tile, in order. A is read where it is, an element for NR columns at a time: copying it first
+ * cost more than its strides do; but operands that come from other caches or memory are asked for
+ * ahead, which made products in a training step a quarter faster. Later blocks add to C. An element is summed up in the same order
+ * wherever the work-groups' borders are.
  * Explicit float16 becomes one AVX-512 register, or two AVX, or four SSE or NEON registers.
- * Local memory: (NP * KC * NR + MR * (KC + 16)) floats. Takes an epilogue.
+ * Local memory: NP * KC * NR floats. Takes an epilogue.
  */
 #ifndef MR
-#define MR 8 /* rows of a register tile, a multiple of 4 */
+#define MR 8 /* rows of a register tile: as many pointers into A, with their loop, fit 16 registers */
 #endif
 #ifndef NV
-#define NV 2 /* float16 per row of a register tile */
+#define NV 2 /* float16 per row of a register tile, 1 or 2 */
 #endif
 #ifndef NP
-#define NP 1 /* column panels per work-group */
+#define NP 1 /* the most column panels of a work-group */
 #endif
 #ifndef KC
 #define KC 512 /* a multiple of 16 */
@@ -31,175 +34,219 @@
 #define LEAD_PARAMETERS
 #define LEAD(group, groups)
 #endif
-#define NR (16 * NV)
+#define NR    (16 * NV)
+#define AHEAD 16 /* rows of B */
 
 #include "epilogue.clh"
+#include "prefetch.clh"
 #include "transpose16.clh"
 
 typedef float16 f16u __attribute__((aligned(4)));
+typedef float8 f8u __attribute__((aligned(4)));
 typedef float4 f4u __attribute__((aligned(4)));
+typedef float2 f2u __attribute__((aligned(4)));
+
+/* Without it large functions that are called twice stay functions, their tiles in memory. */
+#define INLINE static inline __attribute__((always_inline))
 
 /* No restrict in functions: it becomes an intrinsic that oclgrind does not know.
  *
- * panel[k][j] = op(B)[k0 + k][j0 + j], 0 beyond N. */
-static inline void pack_b(__global const float *b, __local float *panel, int N,
-                          int K, int j0, int k0, int kc) {
+ * panel[k][j] = op(B)[k0 + k][j0 + j], for each float16 that has a column below N; there, columns
+ * from N on hold anything, which ends in columns that are not stored. */
+INLINE void pack_b(__global const float *b, __local float *panel, int N, int K, int j0, int k0,
+                   int kc) {
 #if TRANS_B
-    for (int v = 0; v < NV; v++) {
+    for (int v = 0; v < NV && j0 + 16 * v < N; v++) {
         const int j1 = j0 + 16 * v;
-        int k = 0;
-        for (; k + 16 <= kc; k += 16) {
+        __local float *to = panel + 16 * v;
+        if (kc < 16) {
+            for (int j = 0; j < 16; j++)
+                for (int k = 0; k < kc; k++)
+                    to[k * NR + j] = b[(size_t)min(j1 + j, N - 1) * K + k0 + k];
+            continue;
+        }
+        for (int block = 0; block < kc; block += 16) {
+            const int k = min(block, kc - 16); /* the last one overlaps */
             float16 r[16];
 #pragma unroll
             for (int j = 0; j < 16; j++)
-                r[j] = j1 + j < N ? *(__global const f16u *)(b + (size_t)(j1 + j) * K + k0 + k)
-                                  : (float16)(0.0f);
+                r[j] = *(__global const f16u *)(b + (size_t)min(j1 + j, N - 1) * K + k0 + k);
             TRANSPOSE16(r);
 #pragma unroll
             for (int i = 0; i < 16; i++)
-                *(__local float16 *)(panel + (size_t)(k + i) * NR + 16 * v) = r[i];
-        }
-        for (int j = 0; j < 16; j++) {
-            __local float *to = panel + 16 * v + j;
-            if (j1 + j < N) {
-                __global const float *from = b + (size_t)(j1 + j) * K + k0;
-                for (int i = k; i < kc; i++)
-                    to[(size_t)i * NR] = from[i];
-            } else {
-                for (int i = k; i < kc; i++)
-                    to[(size_t)i * NR] = 0.0f;
-            }
+                *(__local float16 *)(to + (k + i) * NR) = r[i];
         }
     }
 #else
     if (j0 + NR <= N) {
         for (int k = 0; k < kc; k++)
 #pragma unroll
-            for (int v = 0; v < NV; v++)
-                *(__local float16 *)(panel + (size_t)k * NR + 16 * v) =
-                    *(__global const f16u *)(b + (size_t)(k0 + k) * N + j0 + 16 * v);
-    } else {
-        const int rest = N - j0;
-        for (int k = 0; k < kc; k++) {
-            __global const float *from = b + (size_t)(k0 + k) * N + j0;
-            __local float *to = panel + (size_t)k * NR;
-            for (int j = 0; j < rest; j++)
-                to[j] = from[j];
-            for (int j = rest; j < NR; j++)
-                to[j] = 0.0f;
-        }
+            for (int v = 0; v < NV; v++) {
+                __global const float *from = b + (size_t)(k0 + k) * N + j0 + 16 * v;
+                PREFETCH(from + (size_t)AHEAD * N);
+                *(__local float16 *)(panel + k * NR + 16 * v) = *(__global const f16u *)from;
+            }
+        return;
+    }
+    for (int v = 0; v < NV && j0 + 16 * v < N; v++) {
+        const int j1 = j0 + 16 * v;
+        __local float *to = panel + 16 * v;
+        int k = 0;
+        for (; k < kc && (size_t)(k0 + k) * N + j1 + 16 <= (size_t)K * N; k++)
+            *(__local float16 *)(to + k * NR) =
+                *(__global const f16u *)(b + (size_t)(k0 + k) * N + j1);
+        for (; k < kc; k++) /* 16 floats would reach beyond B */
+            for (int j = 0; j < 16; j++)
+                to[k * NR + j] = b[(size_t)(k0 + k) * N + min(j1 + j, N - 1)];
     }
 #endif
 }
 
 #if TRANS_A
-#define A_SIZE     (KC * MR)
-#define A_AT(i, k) tile[(k)*MR + (i)]
+#define A_AT(i, k) ((size_t)(k)*M + (i))
+#define A_STEP     M
 #else
-#define A_ROW      (KC + 16) /* not a power of two: rows fall in different cache sets */
-#define A_SIZE     (MR * A_ROW)
-#define A_AT(i, k) tile[(i)*A_ROW + (k)]
+#define A_AT(i, k) ((size_t)(i)*K + (k))
+#define A_STEP     K
 #endif
 
-/* tile(i, k) = op(A)[i0 + i][k0 + k], 0 from row `rows` on. */
-static inline void pack_a(__global const float *a, __local float *tile, int M,
-                          int K, int i0, int rows, int k0, int kc) {
-#if TRANS_A
-    if (rows == MR) {
-        for (int k = 0; k < kc; k++)
+/* sum[i][..] = A tile times panel, for the first mr rows and nv float16; asks for the tile `next`. */
+INLINE void product(__global const float *a, __global const float *next, int step,
+                    __local const float *panel, int kc, float16 sum[MR][NV], int mr, int nv) {
 #pragma unroll
-            for (int i = 0; i < MR; i += 4)
-                *(__local f4u *)(tile + k * MR + i) =
-                    *(__global const f4u *)(a + (size_t)(k0 + k) * M + i0 + i);
-    } else {
-        for (int k = 0; k < kc; k++)
-            for (int i = 0; i < MR; i++)
-                tile[k * MR + i] = i < rows ? a[(size_t)(k0 + k) * M + i0 + i] : 0.0f;
-    }
+    for (int i = 0; i < MR; i++)
+#pragma unroll
+        for (int v = 0; v < NV; v++)
+            if (i < mr && v < nv)
+                sum[i][v] = (float16)(0.0f);
+    for (int k = 0; k < kc; k++) {
+        float16 row[NV];
+#if TRANS_A
+        PREFETCH(next + (size_t)k * step);
 #else
-    for (int i = 0; i < MR; i++) {
-        __local float *to = tile + i * A_ROW;
-        int k = 0;
-        if (i < rows) {
-            __global const float *from = a + (size_t)(i0 + i) * K + k0;
-            for (; k + 16 <= kc; k += 16)
-                *(__local f16u *)(to + k) = *(__global const f16u *)(from + k);
-            for (; k < kc; k++)
-                to[k] = from[k];
-        } else {
-            for (; k < kc; k++)
-                to[k] = 0.0f;
-        }
-    }
+        /* Each row's lines of 16 floats: twice, but without a count of their own. */
+        PREFETCH(next + (size_t)(k / 2 % MR) * step + k / (2 * MR) * 16);
 #endif
+#pragma unroll
+        for (int v = 0; v < NV; v++)
+            if (v < nv)
+                row[v] = *(__local const float16 *)(panel + k * NR + 16 * v);
+#pragma unroll
+        for (int i = 0; i < MR; i++)
+            if (i < mr) {
+#if TRANS_A
+                const float16 x = (float16)(a[(size_t)k * step + i]);
+#else
+                const float16 x = (float16)(a[(size_t)i * step + k]);
+#endif
+#pragma unroll
+                for (int v = 0; v < NV; v++)
+                    if (v < nv)
+                        sum[i][v] = fma(x, row[v], sum[i][v]);
+            }
+    }
+}
+
+/* The first `columns` of 16, 1 or more. */
+INLINE void put(__global float *to, float16 value, int columns) {
+    if (columns >= 16) {
+        *(__global f16u *)to = value;
+        return;
+    }
+    float8 eight = value.lo;
+    if ((columns & 8) != 0) {
+        *(__global f8u *)to = eight;
+        to += 8;
+        eight = value.hi;
+    }
+    float4 four = eight.lo;
+    if ((columns & 4) != 0) {
+        *(__global f4u *)to = four;
+        to += 4;
+        four = eight.hi;
+    }
+    float2 two = four.lo;
+    if ((columns & 2) != 0) {
+        *(__global f2u *)to = two;
+        to += 2;
+        two = four.hi;
+    }
+    if ((columns & 1) != 0)
+        *to = two.x;
+}
+
+INLINE float16 get(__global const float *from, int columns) {
+    if (columns >= 16)
+        return *(__global const f16u *)from;
+    float lane[16];
+    for (int j = 0; j < 16; j++)
+        lane[j] = j < columns ? from[j] : 0.0f;
+    return *(f16u *)lane;
+}
+
+/* Rows first to mr - 1; added to what is there unless it is the first block of K. */
+INLINE void store(__global float *to, float16 sum[MR][NV], int N, int first, int columns, int add,
+                  int mr, int nv) {
+#pragma unroll
+    for (int i = 0; i < MR; i++)
+        if (i < mr && i >= first)
+#pragma unroll
+            for (int v = 0; v < NV; v++)
+                if (v < nv && 16 * v < columns) {
+                    __global float *at = to + (size_t)i * N + 16 * v;
+                    put(at, add ? sum[i][v] + get(at, columns - 16 * v) : sum[i][v],
+                        columns - 16 * v);
+                }
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_cpu(__global const float *restrict a, __global const float *restrict b,
-           __global float *restrict c, int M, int N, int K, int tiles LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
-    __local float panels[NP * KC * NR] __attribute__((aligned(64)));
-    __local float tile[A_SIZE] __attribute__((aligned(64)));
-    const int j_begin = (int)get_global_id(1) * NR * NP;
+           __global float *restrict c, int M, int N, int K, int tiles,
+           int panels LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
+    __local float packed[NP * KC * NR] __attribute__((aligned(64)));
     int group = (int)get_global_id(0);
     LEAD(group, (M + MR * tiles - 1) / (MR * tiles))
-    const int i_begin = group * MR * tiles;
-    const int i_end = min(M, i_begin + MR * tiles);
+    const int i_begin = group * MR * tiles, i_end = min(M, i_begin + MR * tiles);
+    const int j_begin = (int)get_global_id(1) * NR * panels, j_end = min(N, j_begin + NR * panels);
 
     /* At least one block, so that K = 0 writes zeros. */
     for (int k0 = 0; k0 == 0 || k0 < K; k0 += KC) {
         const int kc = min(KC, K - k0);
-        for (int p = 0; p < NP && j_begin + p * NR < N; p++)
-            pack_b(b, panels + p * KC * NR, N, K, j_begin + p * NR, k0, kc);
-        for (int i0 = i_begin; i0 < i_end; i0 += MR) {
-            const int rows = min(MR, M - i0);
-            pack_a(a, tile, M, K, i0, rows, k0, kc);
-            for (int p = 0; p < NP && j_begin + p * NR < N; p++) {
-                const int j0 = j_begin + p * NR, columns = min(NR, N - j0);
-                __local const float *panel = panels + p * KC * NR;
+        for (int j = j_begin; j < j_end; j += NR)
+            pack_b(b, packed + (j - j_begin) * KC, N, K, j, k0, kc);
+        /* Fewer than a tile's rows: one after the other. */
+        const int step = M < MR ? 1 : MR;
+        for (int i = i_begin; i < i_end; i += step) {
+            /* The last tile overlaps the one before, whose rows are not stored again. */
+            const int i0 = M < MR ? i : min(i, M - MR), first = i - i0;
+            __global const float *next =
+                i + step < i_end ? a + A_AT(i + step, k0) : a + A_AT(i_begin, k0 + KC);
+            for (int j = j_begin; j < j_end; j += NR) {
+                __global const float *from = a + A_AT(i0, k0);
+                __local const float *panel = packed + (j - j_begin) * KC;
+                __global float *to = c + (size_t)i0 * N + j;
+                const int columns = N - j;
                 float16 sum[MR][NV];
-#pragma unroll
-                for (int i = 0; i < MR; i++)
-#pragma unroll
+                for (int r = 0; r < step; r++)
                     for (int v = 0; v < NV; v++)
-                        sum[i][v] = (float16)(0.0f);
-                for (int k = 0; k < kc; k++) {
-                    float16 row[NV];
-#pragma unroll
-                    for (int v = 0; v < NV; v++)
-                        row[v] = *(__local const float16 *)(panel + k * NR + 16 * v);
-#pragma unroll
-                    for (int i = 0; i < MR; i++) {
-                        const float16 x = (float16)(A_AT(i, k));
-#pragma unroll
-                        for (int v = 0; v < NV; v++)
-                            sum[i][v] = fma(x, row[v], sum[i][v]);
-                    }
-                }
-                __global float *to = c + (size_t)i0 * N + j0;
-#pragma unroll
-                for (int i = 0; i < MR; i++) {
-                    if (i < rows) {
-#pragma unroll
-                        for (int v = 0; v < NV; v++) {
-                            __global float *at = to + (size_t)i * N + 16 * v;
-                            if (16 * v + 16 <= columns) {
-                                float16 value = sum[i][v];
-                                if (k0 != 0)
-                                    value += *(__global f16u *)at;
-                                *(__global f16u *)at = value;
-                            } else {
-                                float lane[16];
-                                *(f16u *)lane = sum[i][v];
-                                for (int j = 0; j < columns - 16 * v; j++)
-                                    at[j] = k0 != 0 ? at[j] + lane[j] : lane[j];
-                            }
-                        }
-                    }
+                        PREFETCH_WRITE(to + (size_t)r * N + 16 * v);
+                if (M < MR) {
+                    product(from, next, A_STEP, panel, kc, sum, 1, NV);
+                    store(to, sum, N, 0, columns, k0 != 0, 1, NV);
+                } else if (NV > 1 && columns <= 16) {
+                    product(from, next, A_STEP, panel, kc, sum, MR, 1);
+                    store(to, sum, N, first, columns, k0 != 0, MR, 1);
+                } else {
+                    product(from, next, A_STEP, panel, kc, sum, MR, NV);
+                    if (columns >= NR && first == 0 && k0 == 0)
+                        store(to, sum, N, 0, NR, 0, MR, NV);
+                    else
+                        store(to, sum, N, first, columns, k0 != 0, MR, NV);
                 }
             }
             if (k0 + KC >= K)
-                for (int i = 0; i < rows; i++)
-                    EPILOGUE(c, (size_t)(i0 + i) * N + j_begin, min(NR * NP, N - j_begin));
+                for (int r = first; r < step; r++)
+                    EPILOGUE(c, (size_t)(i0 + r) * N + j_begin, j_end - j_begin);
         }
     }
 }

@@ -120,15 +120,15 @@ static int64_t ceil_div(int64_t a, int64_t b) {
 
 /* From tensors to K, then what a kernel has of its own, then where the matrices are. */
 static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch,
-                         const products *p, int64_t own) {
+                         const products *p, const int64_t *own, int32_t n_own) {
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, tutti_extent_const(p->m));
     tutti_launch_i32(out, launch, tutti_extent_const(p->n));
     tutti_launch_i32(out, launch, tutti_extent_const(p->k));
-    if (own > 0)
-        tutti_launch_i32(out, launch, tutti_extent_const(own));
+    for (int32_t i = 0; i < n_own; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(own[i]));
     tutti_launch_i32(out, launch, p->lead.count);
     /* The kernels count four axes; those behind the groups have an extent of 1. */
     for (int32_t i = 1; i < LEADS_MAX; i++)
@@ -142,24 +142,17 @@ static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti
 /* False when local memory is too small. */
 static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
                       tutti_lowering *out, const products *p) {
-    const tutti_matmul_attr *attr = node->attr;
-    tutti_matmul_tile tile;
-    if (!tutti_matmul_cpu_tile(device, p->m, p->n, &tile))
-        return false;
-    /* Row tiles per work-group: all, since each group packs its panel of B, unless there are too few
-     * groups for the compute units. */
-    const int64_t tiles = ceil_div(p->m, tile.mr), panels = ceil_div(p->n, 16 * tile.nv * tile.np);
     const int64_t count = tutti_extent_value(p->lead.count, TUTTI_TYPICAL_BATCH);
-    const int64_t wanted = ceil_div(8 * (int64_t)device->compute_units, panels * count);
-    const int64_t per_group = ceil_div(tiles, wanted < tiles ? wanted : tiles);
-    tutti_launch *launch = tutti_candidate_launch(
-        out, tutti_lowering_candidate(out, tile.nv == 2 ? "cpu32" : "cpu16"),
-        "batched_matmul_cpu.cl", "matmul_cpu",
-        "-DMR=%d -DNV=%d -DNP=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", (int)tile.mr, (int)tile.nv,
-        (int)tile.np, (int)tile.kc, (int)attr->trans_a, (int)attr->trans_b);
-    add_operands(node, out, launch, p, per_group);
-    tutti_launch_range(launch, tutti_extent_times(p->lead.count, ceil_div(tiles, per_group)), 1, 1);
-    tutti_launch_range(launch, tutti_extent_const(p->n), 16 * tile.nv * tile.np, 1);
+    tutti_matmul_cpu fit;
+    if (!tutti_matmul_cpu_fit(device, count, p->m, p->n, node->attr, &fit))
+        return false;
+    const int64_t rows = fit.mr * fit.tiles;
+    tutti_launch *launch =
+        tutti_candidate_launch(out, tutti_lowering_candidate(out, "cpu"), "batched_matmul_cpu.cl",
+                               "matmul_cpu", "%s", fit.options);
+    add_operands(node, out, launch, p, (int64_t[]){fit.tiles, fit.panels}, 2);
+    tutti_launch_range(launch, tutti_extent_times(p->lead.count, ceil_div(p->m, rows)), 1, 1);
+    tutti_launch_range(launch, tutti_extent_const(p->n), 16 * fit.nv * fit.panels, 1);
     return true;
 }
 
@@ -175,7 +168,7 @@ static void lower_tile(const tutti_node_info *node, const tutti_device_info *dev
         out, tutti_lowering_candidate(out, square == 64 ? "tile64" : "tile32"), "batched_matmul.cl",
         "matmul_tile", "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d -DTRANS_A=%d -DTRANS_B=%d", square,
         square, bk, per_item, per_item, (int)attr->trans_a, (int)attr->trans_b);
-    add_operands(node, out, launch, p, 1);
+    add_operands(node, out, launch, p, (int64_t[]){1}, 1);
     tutti_launch_range(launch, tutti_extent_times(p->lead.count, 16 * ceil_div(p->n, square)), 1,
                        16);
     tutti_launch_range(launch, tutti_extent_const(p->m), per_item, 16);
@@ -187,7 +180,7 @@ static void lower_small(const tutti_node_info *node, tutti_lowering *out, const 
     tutti_launch *launch = tutti_candidate_launch(
         out, tutti_lowering_candidate(out, "small"), "batched_matmul_small.cl", "matmul_small",
         "-DTRANS_A=%d -DTRANS_B=%d", (int)attr->trans_a, (int)attr->trans_b);
-    add_operands(node, out, launch, p, 0);
+    add_operands(node, out, launch, p, NULL, 0);
     tutti_launch_range(launch, tutti_extent_count(&node->out_type[0].shape), 1, 64);
 }
 

@@ -111,46 +111,49 @@ static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti
     tutti_launch_i32(out, launch, p->k);
 }
 
-bool tutti_matmul_cpu_tile(const tutti_device_info *device, int64_t rows, int64_t columns,
-                           tutti_matmul_tile *out) {
-    /* 24 accumulators, two of B and one of A fit 32 registers of 16 floats; with narrower vectors
-     * (16 registers of 8, or 32 of 4) fewer rows of one float16 do. */
+bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_t rows,
+                          int64_t columns, const tutti_matmul_attr *attr, tutti_matmul_cpu *out) {
+    /* 16 accumulators, two of B and some of A fit 32 registers of 16 floats; with narrower vectors
+     * (16 registers of 8, or 32 of 4) half as many rows of one float16 do. */
     const bool wide = device->width_float >= 16;
-    const int64_t nv = wide && columns > 16 ? 2 : 1, mr = wide ? 12 : 4;
-    /* In large products a copied row tile of A serves several panels of B. */
-    int64_t np = rows * columns >= 1 << 18 && columns >= 128 ? 4 : 1, kc = 256;
     const int64_t room = (int64_t)device->local_memory_bytes / 4;
-    if (np * kc * 16 * nv + mr * (kc + 16) > room)
-        np = 1;
-    while (kc >= 32 && np * kc * 16 * nv + mr * (kc + 16) > room)
-        kc /= 2;
-    *out = (tutti_matmul_tile){mr, nv, np, kc};
-    return kc >= 32;
+    tutti_matmul_cpu fit = {.mr = wide ? 8 : 4, .nv = wide ? 2 : 1, .np = 4, .kc = 512};
+    const int64_t width = 16 * fit.nv;
+    while (fit.np > 1 && fit.np * fit.kc * width > room)
+        fit.np /= 2;
+    while (fit.kc >= 32 && fit.kc * width > room)
+        fit.kc /= 2;
+    /* Many rows per work-group, since each copies its panels of B, and then as many panels as leave
+     * every compute unit several work-groups. */
+    const int64_t units = device->compute_units, total = ceil_div(columns, width);
+    int64_t group = 256;
+    while (group > 32 && count * ceil_div(rows, group) * total < 2 * units)
+        group /= 2;
+    fit.tiles = group / fit.mr;
+    fit.panels = count * ceil_div(rows, group) * total / (4 * units);
+    fit.panels = fit.panels < 1 ? 1 : fit.panels > fit.np ? fit.np : fit.panels;
+    snprintf(fit.options, sizeof fit.options,
+             "-DMR=%d -DNV=%d -DNP=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", (int)fit.mr, (int)fit.nv,
+             (int)fit.np, (int)fit.kc, (int)attr->trans_a, (int)attr->trans_b);
+    *out = fit;
+    return fit.kc >= 32;
 }
 
 /* False when local memory is too small. */
 static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
                       tutti_lowering *out, const matmul *p) {
-    const int64_t rows = tutti_extent_value(p->m, TUTTI_TYPICAL_BATCH), columns = p->n.base;
-    tutti_matmul_tile tile;
-    if (!tutti_matmul_cpu_tile(device, rows, columns, &tile))
+    tutti_matmul_cpu fit;
+    if (!tutti_matmul_cpu_fit(device, 1, tutti_extent_value(p->m, TUTTI_TYPICAL_BATCH), p->n.base,
+                              node->attr, &fit))
         return false;
-    const int64_t mr = tile.mr, nv = tile.nv, np = tile.np;
-    /* Row tiles per work-group: many, since each packs its B panels again, but so few that every
-     * compute unit finds several work-groups. */
-    const int64_t tiles = ceil_div(rows, mr), panels = ceil_div(columns, 16 * nv * np);
-    const int64_t wanted = ceil_div(8 * (int64_t)device->compute_units, panels);
-    const int64_t per_group = ceil_div(tiles, wanted < tiles ? wanted : tiles);
-
-    tutti_candidate *candidate = tutti_lowering_candidate(out, nv == 2 ? "cpu32" : "cpu16");
+    tutti_candidate *candidate = tutti_lowering_candidate(out, "cpu");
     tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, "matmul_cpu.cl", "matmul_cpu",
-                               "-DMR=%d -DNV=%d -DNP=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", (int)mr,
-                               (int)nv, (int)np, (int)tile.kc, p->trans_a, p->trans_b);
+        tutti_candidate_launch(out, candidate, "matmul_cpu.cl", "matmul_cpu", "%s", fit.options);
     add_operands(node, out, launch, p);
-    tutti_launch_i32(out, launch, tutti_extent_const(per_group));
-    tutti_launch_range(launch, p->m, mr * per_group, 1);
-    tutti_launch_range(launch, p->n, 16 * nv * np, 1);
+    tutti_launch_i32(out, launch, tutti_extent_const(fit.tiles));
+    tutti_launch_i32(out, launch, tutti_extent_const(fit.panels));
+    tutti_launch_range(launch, p->m, fit.mr * fit.tiles, 1);
+    tutti_launch_range(launch, p->n, 16 * fit.nv * fit.panels, 1);
     return true;
 }
 

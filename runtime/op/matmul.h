@@ -9,13 +9,16 @@ typedef struct tutti_matmul_attr {
     uint32_t trans_a, trans_b;
 } tutti_matmul_attr;
 
-/* The options of cl/matmul_cpu.cl. */
-typedef struct tutti_matmul_tile {
-    int64_t mr, nv, np, kc;
-} tutti_matmul_tile;
+/* How cl/matmul_cpu.cl is built and divided into work-groups. */
+typedef struct tutti_matmul_cpu {
+    int64_t mr, nv, np, kc; /* options, which depend on the device alone */
+    int64_t tiles, panels;  /* per work-group */
+    char options[96];
+} tutti_matmul_cpu;
 
-/* For products of that many rows and columns; false when the device's local memory is too small. */
-bool tutti_matmul_cpu_tile(const tutti_device_info *device, int64_t rows, int64_t columns,
-                           tutti_matmul_tile *out);
+/* For `count` products of about so many rows and columns; false when the device's local memory is
+ * too small. */
+bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_t rows,
+                          int64_t columns, const tutti_matmul_attr *attr, tutti_matmul_cpu *out);
 
 #endif
