@@ -42,7 +42,7 @@ for option in json select filter rounds peers kernels help version; do
     says "--$option"
     grep -q -- "$option" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks --$option"
 done
-for noun in gemm conv train; do
+for noun in ops gemm conv train; do
     says "^  $noun "
     grep -q "^.It Cm $noun" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks $noun"
 done
@@ -71,6 +71,15 @@ expect 5 train --select 'cpu..'
 lines 1
 OCL_ICD_VENDORS=$dir expect 3 train
 lines 1
+
+# Ops: x and z read, the sum written.
+expect 0 ops --filter 'add' --json
+json 'len(of("op")) == 1 and abs(of("op")[0]["mib"] - 3 * 64 * 1024 * 4 / 2**20) < 1e-9'
+json 'of("op")[0]["gb_per_s"] > 0.01 and of("op")[0]["share"] > 0 and of("op")[0]["launches"] == 1'
+for op in cross_entropy.grad batch_norm.both 'attention.*' adam; do
+    expect 0 ops --filter "$op"
+    says "^${op%\*}"
+done
 
 # Products; every form, none needed twice.
 expect 0 gemm --filter 'mlp.512-10.*' --peers none --json

@@ -42,15 +42,58 @@ static tutti_status run_once(bench_op *op, const tutti_fetch *fetch, int32_t n_f
     return tutti_run_step(op->run, op->mode, op->n, feeds, op->n_feeds, fetch, n_fetches);
 }
 
+static bool named(const char *list, const char *name) {
+    while (*list != '\0') {
+        const size_t length = strcspn(list, ",");
+        if (strncmp(list, name, length) == 0)
+            return true;
+        list += length + (list[length] == ',');
+    }
+    return false;
+}
+
 /* The step's node when it is launched here, else NULL. */
 static const tutti_node_info *launched(const bench_op *op, int32_t step) {
     const tutti_plan_step *s = &mode_of(op)->steps[step];
     const tutti_item *item = &mode_of(op)->program.items[s->item];
     if (item->kind != TUTTI_ITEM_NODE || s->candidate == NULL ||
-        (op->only != NULL && strcmp(op->only, tutti_fused_label(&item->node)) != 0 &&
-         strcmp(op->only, item->node.op->name) != 0))
+        (op->only != NULL && !named(op->only, tutti_fused_label(&item->node))))
         return NULL;
     return &item->node;
+}
+
+static double bytes_of(const bench_op *op, tutti_tensor tensor) {
+    const tutti_type *type = &op->graph->tensors[tensor.id].type;
+    return (double)tutti_shape_count(&type->shape, op->n) *
+           (double)tutti_dtype_size_bytes(type->dtype);
+}
+
+enum { READ = 1, WRITTEN = 2, CHANGED = 4 };
+
+/* Each tensor that comes from outside or that nothing here reads counts once; what an update
+ * changes, twice. */
+static tutti_status count_bytes(bench_op *op) {
+    const size_t n = (size_t)op->graph->n_tensors;
+    unsigned char *uses = calloc(n + 1, 1);
+    if (uses == NULL)
+        return tutti_fail_memory(n, "tensors");
+    for (int32_t i = 0; i < mode_of(op)->n_steps; i++) {
+        const tutti_node_info *node = launched(op, i);
+        for (int32_t k = 0; node != NULL && k < node->n_in; k++)
+            uses[node->in[k].id] |= k < 32 && (node->op->mutates >> k & 1) ? READ | CHANGED : READ;
+        /* The first output of an update lies where its first input does. */
+        for (int32_t k = 0; node != NULL && k < node->n_out; k++)
+            if ((node->op->flags & TUTTI_OP_UPDATE) == 0)
+                uses[node->out[k].id] |= WRITTEN;
+    }
+    for (uint32_t id = 1; id < n; id++) {
+        if (uses[id] == READ || uses[id] == WRITTEN)
+            op->bytes += bytes_of(op, (tutti_tensor){id});
+        else if (uses[id] & CHANGED)
+            op->bytes += 2 * bytes_of(op, (tutti_tensor){id});
+    }
+    free(uses);
+    return TUTTI_OK;
 }
 
 /* What is launched, and what that costs. */
@@ -59,9 +102,7 @@ static tutti_status look(bench_op *op) {
         const tutti_node_info *node = launched(op, i);
         if (node == NULL)
             continue;
-        const tutti_cost cost = node->op->cost(node, op->n);
-        op->flops += cost.flops;
-        op->bytes += cost.bytes;
+        op->flops += node->op->cost(node, op->n).flops;
         op->n_launches += op->run->members[0].modes[op->mode].steps[i].n_launches;
         const char *name = mode_of(op)->steps[i].candidate->name;
         const size_t used = strlen(op->kernels);
@@ -69,9 +110,7 @@ static tutti_status look(bench_op *op) {
             snprintf(op->kernels + used, sizeof op->kernels - used, "%s%s", used > 0 ? "+" : "",
                      name);
     }
-    return op->n_launches > 0 ? TUTTI_OK
-                              : tutti_fail(TUTTI_INTERNAL, "the plan launches no %s",
-                                           op->only != NULL ? op->only : "kernel");
+    return count_bytes(op);
 }
 
 static tutti_status open_op(const bench *b, bench_op *op, int64_t classes) {

@@ -17,14 +17,16 @@ typedef struct bench_op {
     void *feeds[8]; /* random, by input of the mode */
     int32_t n_feeds;
     const char *only;
-    double flops, bytes; /* of what is launched */
+    double flops; /* of what is launched */
+    double bytes; /* that it cannot do without: what it reads from outside, and its results, once */
     int32_t n_launches;
     char kernels[128]; /* the candidates' names */
 } bench_op;
 
 /* Plans the graph, which it takes over (frozen here), for n samples of a mode, feeds random numbers
- * (indices below `classes`) and runs it once. only names the op whose nodes are launched
- * afterwards; NULL: all nodes. First device; bench_op_close. */
+ * (indices below `classes`) and runs it once. only names the ops whose nodes are launched
+ * afterwards, several separated by commas, each the beginning of what a plan calls it; NULL: all
+ * nodes. First device; bench_op_close. */
 TUTTI_MUST_USE tutti_status bench_op_open(const bench *b, tutti_graph *graph, tutti_mode mode,
                                           int64_t n, int64_t classes, const char *only,
                                           bench_op *out);
