@@ -25,7 +25,8 @@ static const struct option_text {
 };
 #define N_OPTIONS (sizeof options / sizeof options[0])
 
-static const bench_noun *const nouns[] = {&bench_ops, &bench_gemm, &bench_conv, &bench_train};
+static const bench_noun *const nouns[] = {&bench_ops,   &bench_gemm,  &bench_conv,
+                                          &bench_train, &bench_start, &bench_replay};
 #define N_NOUNS (sizeof nouns / sizeof nouns[0])
 
 static void print_help(void) {

@@ -138,7 +138,9 @@ static tutti_status bench_fma(const bench *b, tutti_bench_result *out) {
 /* By the driver's own command and by a kernel; the faster counts. */
 static tutti_status bench_copy(const bench *b, tutti_bench_result *out) {
     double command_s, kernel_s;
-    launch l = {.times = 1, .global = b->bytes / 64};
+    launch l = {.times = 1,
+                .global = b->bytes / 16,
+                .local = b->device->info.max_work_group < 256 ? 0 : 256};
     const tutti_simple_arg args[] = {{.memory = b->a}, {.memory = b->b}};
     TUTTI_TRY(time_median(b, act_copy, NULL, &command_s));
     TUTTI_TRY(tutti_simple_kernel(b->device, b->program, "copy", args, 2, &l.kernel));

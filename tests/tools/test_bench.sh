@@ -42,7 +42,7 @@ for option in json select filter rounds peers kernels help version; do
     says "--$option"
     grep -q -- "$option" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks --$option"
 done
-for noun in ops gemm conv train; do
+for noun in ops gemm conv train start replay; do
     says "^  $noun "
     grep -q "^.It Cm $noun" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks $noun"
 done
@@ -102,6 +102,20 @@ json 'all(abs(row["tutti"] * row["us"] * 1e3 / 301989888 - 1) < 1e-6 for row in 
 expect 0 conv --filter 'lenet.1-32.*' --peers none
 says '^lenet.1-32.forward .* - '
 ! grep -q 'lenet.1-32.data' "$dir/out" || fail "$last: there is a gradient that nobody needs"
+
+# Starts: the first compiles, the second does not; nothing is left behind.
+mkdir "$dir/tmp"
+TMPDIR=$dir/tmp expect 0 start --json
+json '[row["caches"] for row in of("start")] == ["cold", "warm"]'
+json 'of("start")[0]["compiled"] > 0 == of("start")[1]["compiled"] == of("start")[0]["from_disk"]'
+json 'of("start")[1]["from_disk"] + of("start")[1]["from_driver"] > 0'
+json '0 < of("start")[1]["first_step_s"] < of("start")[0]["first_step_s"]'
+[ -z "$(ls -A "$dir/tmp")" ] || fail "left behind: $(ls "$dir/tmp")"
+
+# Replay.
+expect 0 replay --json
+json '[(r["name"], r["launches"] > 0) for r in rows] == [("one", 1), ("eight", 1), ("training", 1)]'
+json 'rows[0]["launches"] == 1 and rows[1]["launches"] == 8 and all(row["ratio"] > 0 for row in rows)'
 
 # Training, and a peer whose script is missing, ends early, answers.
 expect 0 train --filter mlp --json --kernels

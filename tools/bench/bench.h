@@ -62,7 +62,7 @@ typedef struct bench_noun {
     tutti_status (*run)(bench *b, int32_t index);
 } bench_noun;
 
-extern const bench_noun bench_ops, bench_gemm, bench_conv, bench_train;
+extern const bench_noun bench_ops, bench_gemm, bench_conv, bench_train, bench_start, bench_replay;
 
 /* Opens the runtime on what --select names; profiling for times of launches. */
 TUTTI_MUST_USE tutti_status bench_open(bench *b, bool profiling);

@@ -10,7 +10,8 @@
 
 #define FMA_S        2e-3
 #define FMA_PER_ITEM 24 /* operations per float and round */
-#define COPY_ITEM    64 /* bytes of a work-item */
+#define COPY_ITEM    16 /* bytes of a work-item */
+#define COPY_LOCAL   256
 
 static const char *source(void) {
     for (int i = 0; i < tutti_embedded_kernel_count; i++)
@@ -21,10 +22,8 @@ static const char *source(void) {
 
 static tutti_status call(void *user, int32_t times) {
     const bench_limit *l = user;
-    const bool cpu = l->device->info.type == TUTTI_DEVICE_CPU;
     for (int32_t i = 0; i < times; i++)
-        TUTTI_TRY(
-            tutti_simple_enqueue(l->device, l->kernel, l->global, cpu && l->b == NULL ? 1 : 64));
+        TUTTI_TRY(tutti_simple_enqueue(l->device, l->kernel, l->global, l->local));
     TUTTI_CL(l->device, clFinish, l->device->queue);
     return TUTTI_OK;
 }
@@ -65,6 +64,7 @@ static tutti_status open_fma(const bench *b, bench_limit *l) {
     const float scale = 0.999F, shift = 0.001F;
     TUTTI_TRY(open_limit(b, global * sizeof(float), l));
     l->global = global;
+    l->local = cpu || b->runtime->devices[0].info.max_work_group < 64 ? 1 : 64;
     const tutti_simple_arg args[] = {{.memory = l->a},
                                      {.size_bytes = sizeof rounds, .value = &rounds},
                                      {.size_bytes = sizeof scale, .value = &scale},
@@ -86,13 +86,29 @@ static tutti_status open_copy(const bench *b, size_t bytes, bench_limit *l) {
     TUTTI_TRY(open_limit(b, bytes, l));
     TUTTI_TRY(tutti_buffer_make(l->device, bytes, &l->b));
     l->global = bytes / COPY_ITEM;
+    l->local = l->device->info.max_work_group < COPY_LOCAL ? 0 : COPY_LOCAL;
     l->work = 2 * (double)bytes;
     const tutti_simple_arg args[] = {{.memory = l->a}, {.memory = l->b}};
     return tutti_simple_kernel(l->device, l->program, "copy", args, 2, &l->kernel);
 }
 
 tutti_status bench_limit_copy(const bench *b, size_t bytes, bench_limit *out) {
-    const tutti_status status = open_copy(b, bytes / (64 * COPY_ITEM) * (64 * COPY_ITEM), out);
+    const tutti_status status =
+        open_copy(b, bytes / (COPY_LOCAL * COPY_ITEM) * (COPY_LOCAL * COPY_ITEM), out);
+    if (status != TUTTI_OK)
+        bench_limit_close(out);
+    return status;
+}
+
+static tutti_status open_nothing(const bench *b, bench_limit *l) {
+    TUTTI_TRY(open_limit(b, 64, l));
+    l->global = l->local = 1;
+    const tutti_simple_arg args[] = {{.memory = l->a}};
+    return tutti_simple_kernel(l->device, l->program, "nothing", args, 1, &l->kernel);
+}
+
+tutti_status bench_limit_nothing(const bench *b, bench_limit *out) {
+    const tutti_status status = open_nothing(b, out);
     if (status != TUTTI_OK)
         bench_limit_close(out);
     return status;
