@@ -129,6 +129,12 @@ json '0 <= of("train")[0]["loss"] < 3 and of("train")[0]["peak_mib"] > 1'
 json 'sum(row["count"] for row in of("kernel") if row["op"] == "matmul") == 8'
 # Medians do not add up on a busy machine.
 json '25 < sum(row["share"] for row in of("kernel")[:-1]) < 250 and of("kernel")[-1]["share"] == 100'
+TUTTI_BENCH_PYTHON=$dir/none expect 0 train --filter mlp --peers torch,torch-openmp,tinygrad
+for peer in torch torch-openmp tinygrad; do says "^mlp *$peer *its script ended early"; done
+for peer in torch tinygrad; do
+    /usr/bin/python3 "$source_dir/tools/bench_$peer.py" --help >"$dir/out" 2>"$dir/err" || fail "bench_$peer.py --help"
+    says "rounds N"
+done
 mkdir "$dir/scripts"
 TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch
 says "mlp *torch *its script is missing"

@@ -18,6 +18,7 @@ static const struct peer_kind {
 } kinds[] = {
     {"torch", "bench_torch.py", NULL},
     {"torch-openmp", "bench_torch.py", "--openmp"},
+    {"tinygrad", "bench_tinygrad.py", NULL},
 };
 
 typedef struct variant {

@@ -177,6 +177,6 @@ const bench_noun bench_train = {
     .n_cases = BENCH_NETS,
     .tables = tables,
     .n_tables = sizeof tables / sizeof *tables,
-    .all_peers = "torch,torch-openmp",
+    .all_peers = "torch,torch-openmp,tinygrad",
     .run = train,
 };
