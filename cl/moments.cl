@@ -12,16 +12,9 @@ __kernel void moments_row(__global const float *restrict x, __global float *rest
     if (r >= rows)
         return;
     x += (size_t)r * columns;
-    float16 sum = (float16)(0.0f), squares = (float16)(0.0f);
-    for (int c = 0; c < columns; c += 16)
-        sum += load16(x + c, columns - c, 0.0f);
-    const float centre = sum16(sum) / (float)columns;
-    for (int c = 0; c < columns; c += 16) {
-        const float16 d = load16(x + c, columns - c, centre) - (float16)(centre);
-        squares += d * d;
-    }
+    const float centre = row_sum(x, columns) / (float)columns;
     mean[r] = centre;
-    m2[r] = sum16(squares);
+    m2[r] = row_squares(x, columns, centre);
 }
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void

@@ -18,11 +18,22 @@ tutti_norm_view tutti_norm_view_of(const tutti_shape *shape, int32_t first, int3
 tutti_status tutti_moments(tutti_graph *graph, tutti_tensor x, int32_t n_axes,
                            tutti_tensor *out_mean, tutti_tensor *out_m2);
 
-/* The squared deviations of rows about the mean of all, summed over axis 0: m2 + weight (m - mean)^2.
- * m: means of rows of `weight` elements; m2 their own squared deviations, or invalid when weight is
- * 1. */
-tutti_tensor tutti_pool_m2(tutti_graph *graph, tutti_tensor m, tutti_tensor m2, tutti_tensor mean,
-                           float weight);
+typedef struct tutti_pool_rows_attr {
+    double weight;     /* elements behind a row's mean */
+    tutti_extent rows; /* of the batch */
+} tutti_pool_rows_attr;
+
+/* The mean over axis 0 of the whole batch, which has so many rows. No gradient, nor has the next. */
+tutti_tensor tutti_pool_mean(tutti_graph *graph, tutti_tensor m, tutti_extent rows);
+/* The mean of squared deviations about `mean`: the sum over axis 0 of m2 + weight (m - mean)^2, over
+ * weight * rows. m: means of rows of `weight` elements; m2: their own sums of squared deviations, or
+ * invalid when weight is 1. */
+tutti_tensor tutti_pool_variance(tutti_graph *graph, tutti_tensor m, tutti_tensor m2,
+                                 tutti_tensor mean, const tutti_pool_rows_attr *attr);
+/* The view of m, and the lowering of the two: inputs m[, mean[, m2]]; factor: the host's argument. */
+tutti_norm_view tutti_pool_view(const tutti_shape *m);
+tutti_status tutti_pool_lower(const tutti_node_info *node, const tutti_device_info *device,
+                              tutti_lowering *out, tutti_host_f32 factor);
 
 typedef struct tutti_norm_sums_attr {
     int32_t first, last; /* axes of x that are channels */

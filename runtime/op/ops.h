@@ -95,6 +95,11 @@ typedef struct tutti_running_average_attr {
 /* state follows value; they have one shape. */
 tutti_status tutti_running_average(tutti_graph *graph, tutti_tensor state, tutti_tensor value,
                                    const tutti_running_average_attr *attr);
+/* The same for a mean and a variance at once; attr->count is of the variance. */
+tutti_status tutti_running_statistics(tutti_graph *graph, tutti_tensor mean_state,
+                                      tutti_tensor mean, tutti_tensor variance_state,
+                                      tutti_tensor variance,
+                                      const tutti_running_average_attr *attr);
 /* The double that a decimal literal such as 0.999F meant. */
 double tutti_decimal(float value);
 

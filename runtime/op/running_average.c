@@ -1,7 +1,8 @@
-/* state = (1 - momentum) state + momentum * value, the running statistics of batch normalisation
+/* state = (1 - momentum) state + momentum * value, of one state or of a mean and a variance: the
+ * running statistics of batch normalisation
  * (Ioffe, Szegedy: Batch normalization, 2015; the momentum is PyTorch's, one minus theirs). The
- * variance of a batch is turned into the unbiased estimate by count / (count - 1), count being the
- * elements per channel of the whole batch. */
+ * variance of a batch, the last value, is turned into the unbiased estimate by count / (count - 1),
+ * count being the elements per channel of the whole batch. */
 #include "op/optimizer.h"
 
 tutti_status tutti_running_average(tutti_graph *graph, tutti_tensor state, tutti_tensor value,
@@ -10,11 +11,22 @@ tutti_status tutti_running_average(tutti_graph *graph, tutti_tensor state, tutti
                           sizeof *attr, NULL);
 }
 
+tutti_status tutti_running_statistics(tutti_graph *graph, tutti_tensor mean_state,
+                                      tutti_tensor mean, tutti_tensor variance_state,
+                                      tutti_tensor variance,
+                                      const tutti_running_average_attr *attr) {
+    return tutti_op_apply(graph, &tutti_op_running_average,
+                          (tutti_tensor[]){mean_state, mean, variance_state, variance}, 4, attr,
+                          sizeof *attr, NULL);
+}
+
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
     const tutti_running_average_attr *attr = node->attr;
     if (!(attr->momentum >= 0 && attr->momentum <= 1))
         return tutti_op_fail(node, TUTTI_INVALID_ARGUMENT, "momentum is %g, must be in [0, 1]",
                              attr->momentum);
+    if (node->n_in == 3)
+        return tutti_op_fail(node, TUTTI_INVALID_ARGUMENT, "3 inputs: expected a value per state");
     char state[TUTTI_SHAPE_TEXT], value[TUTTI_SHAPE_TEXT];
     if (!tutti_shape_equal(&node->in_type[0].shape, &node->in_type[1].shape))
         return tutti_op_fail(node, TUTTI_SHAPE, "the state is %s, the value is %s",
@@ -43,21 +55,26 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     (void)device;
     const tutti_running_average_attr *attr = node->attr;
     tutti_candidate *candidate = tutti_lowering_candidate(out, "plain");
-    tutti_launch *launch =
-        tutti_update_launch(node, out, candidate, "running_average.cl", "running_average", "");
+    const bool pair = node->n_in == 4;
+    tutti_launch *launch = tutti_update_launch(node, out, candidate, "running_average.cl",
+                                               "running_average", pair ? "-DPAIR" : "");
     tutti_launch_f32(out, launch, (float)(1 - attr->momentum));
+    if (pair)
+        tutti_launch_f32(out, launch, (float)attr->momentum);
     tutti_launch_host_f32(out, launch, host_gain);
     return tutti_lowering_status(out);
 }
 
 static void ref(const tutti_ref_call *call) {
     const tutti_running_average_attr *attr = call->node->attr;
-    float *state = call->in[0];
-    const float *value = call->in[1];
     const int64_t count = tutti_shape_count(&call->node->in_type[0].shape, 0);
-    for (int64_t i = 0; i < count; i++)
-        state[i] = (float)((1 - attr->momentum) * (double)state[i] +
-                           gain(call->run, attr) * (double)value[i]);
+    for (int32_t k = 0; k < call->node->n_in; k += 2) {
+        float *state = call->in[k];
+        const float *value = call->in[k + 1];
+        const double share = k + 2 < call->node->n_in ? attr->momentum : gain(call->run, attr);
+        for (int64_t i = 0; i < count; i++)
+            state[i] = (float)((1 - attr->momentum) * (double)state[i] + share * (double)value[i]);
+    }
 }
 
 static const tutti_running_average_attr plain = {0.1, {0, 0}}, unbiased = {0.25, {0, 3}},
@@ -71,6 +88,18 @@ static const tutti_op_example examples[] = {
      .n_in = 2,
      .in = {{.rank = 1, .dim = {7}}, {.rank = 1, .dim = {7}, .hi = 2}},
      .attr = &unbiased},
+    {.label = "mean and variance",
+     .n_in = 4,
+     .in = {{.rank = 1, .dim = {70}},
+            {.rank = 1, .dim = {70}},
+            {.rank = 1, .dim = {70}},
+            {.rank = 1, .dim = {70}, .hi = 2}},
+     .attr = &unbiased},
+    {.label = "no second value",
+     .n_in = 3,
+     .in = {{.rank = 0}, {.rank = 0}, {.rank = 0}},
+     .attr = &unbiased,
+     .refused = "running_average: 3 inputs: expected a value per state"},
     {.label = "two elements", .n_in = 2, .in = {{.rank = 0}, {.rank = 0}}, .attr = &whole},
     {.label = "momentum",
      .n_in = 2,
@@ -91,14 +120,14 @@ static const tutti_op_example examples[] = {
 
 const tutti_op tutti_op_running_average = {
     .name = "running_average",
-    .summary = "a state follows a value, as the running statistics of batch normalisation",
-    .shapes = "state, value of one shape",
-    .options = "momentum in [0, 1]; elements behind the value, for the unbiased variance",
+    .summary = "states follow values, as the running statistics of batch normalisation",
+    .shapes = "state, value[, state, value] of one shape",
+    .options = "momentum in [0, 1]; elements behind the last value, for the unbiased variance",
     .source = "Ioffe, Szegedy: Batch normalization, 2015; the momentum is PyTorch's",
     .n_in_min = 2,
-    .n_in_max = 2,
+    .n_in_max = 4,
     .flags = TUTTI_OP_UPDATE | TUTTI_OP_NO_GRAD,
-    .mutates = 1U << 0,
+    .mutates = 1U << 0 | 1U << 2,
     .attr_size = sizeof(tutti_running_average_attr),
     .infer = infer,
     .cost = cost,
