@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -215,6 +216,25 @@ void tutti_cache_reject(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST
     entry_name(key, kind, name);
     unlinkat(cache->directory, name, 0);
     warn(cache->path, "%s: %s; made again", name, why);
+}
+
+int tutti_cache_lock(tutti_cache *cache) {
+    if (cache->directory < 0)
+        return -1;
+    /* Opened each time: such a lock is of the open file, so that threads exclude each other too. */
+    const int lock =
+        openat(cache->directory, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    while (lock >= 0 && flock(lock, LOCK_EX) != 0)
+        if (errno != EINTR) {
+            close(lock);
+            return -1;
+        }
+    return lock;
+}
+
+void tutti_cache_unlock(int lock) {
+    if (lock >= 0)
+        close(lock);
 }
 
 typedef struct found_entry {

@@ -40,6 +40,10 @@ bool tutti_cache_load(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_B
 /* Writes an entry, replacing an older one. What goes wrong is warned about, once. */
 void tutti_cache_store(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_BYTES],
                        const char *kind, const void *data, size_t size_bytes);
+/* For an entry that is loaded, changed and stored: one thread of all processes has the directory's
+ * lock at a time. -1 when there is none to be had; what another stores meanwhile may be lost then. */
+int tutti_cache_lock(tutti_cache *cache);
+void tutti_cache_unlock(int lock);
 /* Removes an entry that turned out useless, with a warning that says why. */
 void tutti_cache_reject(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_BYTES],
                         const char *kind, const char *why);

@@ -1,5 +1,4 @@
 /* What the tuner knows from before. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,9 +76,6 @@ tutti_status tutti_tuner_key(const tutti_tuner *t, char key[TUTTI_DIGEST_HEX]) {
     return TUTTI_OK;
 }
 
-/* The files of devices of one model are one, and their threads write it. */
-static pthread_mutex_t files = PTHREAD_MUTEX_INITIALIZER;
-
 /* Whether a record is about these candidates; they are in its key, so this guards against a changed
  * file only. */
 static bool fits(const tutti_tuner *t, const tutti_tuning *record) {
@@ -105,11 +101,7 @@ tutti_status tutti_tuner_recall(tutti_tuner *t, const char *key, bool *out_known
     if (!tutti_cache_usable(kernels->cache) || t->request->again)
         return TUTTI_OK;
     if (!kernels->tunings_loaded) {
-        pthread_mutex_lock(&files);
-        const tutti_status status =
-            tutti_tunings_load(kernels->cache, &t->device->info, &kernels->tunings);
-        pthread_mutex_unlock(&files);
-        TUTTI_TRY(status);
+        TUTTI_TRY(tutti_tunings_load(kernels->cache, &t->device->info, &kernels->tunings));
         kernels->tunings_loaded = true;
     }
     const tutti_tuning *record = tutti_tunings_find(&kernels->tunings, key);
@@ -135,7 +127,8 @@ static char *shapes_text(const tutti_node_info *node) {
     return tutti_strbuf_take(&text);
 }
 
-/* Adds the record to what is in the file now: other processes write there too. */
+/* Adds the record to what is in the file now: other processes write there too, and so do the threads
+ * of other devices of the model. */
 static tutti_status put_record(tutti_kernels *kernels, const tutti_tuning *record) {
     tutti_tunings now;
     TUTTI_TRY(tutti_tunings_load(kernels->cache, &kernels->device->info, &now));
@@ -169,9 +162,9 @@ tutti_status tutti_tuner_remember(const tutti_tuner *t, const char *key) {
         record.candidate[c] = (tutti_tuning_candidate){.name = t->request->candidates[c].name,
                                                        .note = t->result->note[c],
                                                        .time_s = t->result->time_s[c]};
-    pthread_mutex_lock(&files);
+    const int lock = tutti_cache_lock(t->kernels->cache);
     const tutti_status status = put_record(t->kernels, &record);
-    pthread_mutex_unlock(&files);
+    tutti_cache_unlock(lock);
     free(shapes);
     return status;
 }

@@ -1,9 +1,10 @@
 /* The files of measurements, and packs of them. */
 #include <math.h>
+#include <sys/wait.h>
 
 #include "base/file.h"
 #include "fixture.h"
-#include "kernel/tunings.h"
+#include "kernel/tuner.h"
 
 static char directory[512], path[600];
 static const tutti_profile *const defaults = NULL;
@@ -140,6 +141,58 @@ static void damaged_packs_are_refused(void **state) {
     free(text);
 }
 
+/* Remembers records of its own, as a process that measures does. */
+static void remember_many(char first, int32_t count) {
+    tutti_device opened = {.info = device};
+    tutti_kernels kernels = {.device = &opened};
+    tutti_type type = {TUTTI_F32, {.rank = 2, .batched = true, .dim = {1, 8}}};
+    const tutti_op op = {.name = "double"};
+    const tutti_node_info node = {
+        .op = &op, .n_in = 1, .n_out = 1, .in_type = &type, .out_type = &type};
+    const tutti_candidate candidates[] = {{.name = "cpu"}, {.name = "tile"}};
+    const tutti_tune_request request = {
+        .node = &node, .candidates = candidates, .n_candidates = 2, .n = 4};
+    tutti_tune_result result = {.winner = 1, .time_s = {2e-6, 1e-6}, .note = {"", ""}};
+    tutti_tuner t = {
+        .kernels = &kernels, .device = &opened, .request = &request, .result = &result};
+    char key[TUTTI_DIGEST_HEX] = "";
+    if (tutti_cache_open(defaults, &kernels.cache) != TUTTI_OK)
+        _exit(1);
+    memset(key, first, TUTTI_DIGEST_HEX - 1);
+    for (int32_t i = 0; i < count; i++) {
+        key[0] = (char)('0' + i / 10);
+        key[1] = (char)('0' + i % 10);
+        if (tutti_tuner_remember(&t, key) != TUTTI_OK)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+static void processes_lose_no_record(void **state) {
+    (void)state;
+    enum { PROCESSES = 3, RECORDS = 60 };
+    tutti_cache *cache;
+    tutti_tunings t = {0};
+    OK(tutti_cache_open(defaults, &cache));
+    tutti_tunings_store(cache, &device, &t);
+    pid_t children[PROCESSES];
+    for (int i = 0; i < PROCESSES; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (children[i] == 0)
+            remember_many((char)('a' + i), RECORDS);
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        int how;
+        assert_int_equal(waitpid(children[i], &how, 0), children[i]);
+        assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    }
+    OK(tutti_tunings_load(cache, &device, &t));
+    assert_int_equal(t.n, PROCESSES * RECORDS);
+    tutti_tunings_free(&t);
+    tutti_cache_close(cache);
+}
+
 static int setup(void **state) {
     (void)state;
     fixture_environment(directory);
@@ -156,6 +209,7 @@ static int teardown(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_per_device_keeps_records),
+        cmocka_unit_test(processes_lose_no_record),
         cmocka_unit_test(packs_come_back_unverified),
         cmocka_unit_test(damaged_packs_are_refused),
     };
