@@ -347,17 +347,17 @@ static const char *write_entry(tutti_cache *cache, const char *name, const unsig
     return problem;
 }
 
-void tutti_cache_store(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_BYTES],
+bool tutti_cache_store(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_BYTES],
                        const char *kind, const void *data, size_t size_bytes) {
     uint64_t cost = (uint64_t)size_bytes + HEADER_BYTES + ENTRY_OVERHEAD;
     if (cache->directory < 0)
-        return;
+        return false;
     if (cost > kept_bytes(cache)) {
         warn(cache->path,
              "an entry of %llu bytes is not kept, and made again at each start: expected at most "
              "three quarters of the limit of %llu bytes (cache.limit)",
              (unsigned long long)cost, (unsigned long long)cache->limit_bytes);
-        return;
+        return false;
     }
     char name[NAME_BYTES];
     unsigned char header[HEADER_BYTES];
@@ -366,9 +366,10 @@ void tutti_cache_store(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_
     const char *problem = write_entry(cache, name, header, data, size_bytes);
     if (problem != NULL) {
         warn(cache->path, "cannot write: %s; nothing more is kept", problem);
-        return;
+        return false;
     }
     cache->written_bytes += cost;
     if (!cache->looked || cache->written_bytes > cache->limit_bytes / 16)
         evict(cache);
+    return true;
 }

@@ -37,8 +37,8 @@ bool tutti_cache_usable(const tutti_cache *cache);
  * removed, with a warning. */
 bool tutti_cache_load(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_BYTES],
                       const char *kind, char **out_data, size_t *out_size_bytes);
-/* Writes an entry, replacing an older one. What goes wrong is warned about, once. */
-void tutti_cache_store(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_BYTES],
+/* Writes an entry, replacing an older one. What goes wrong is warned about, once, and false. */
+bool tutti_cache_store(tutti_cache *cache, const unsigned char key[TUTTI_DIGEST_BYTES],
                        const char *kind, const void *data, size_t size_bytes);
 /* For an entry that is loaded, changed and stored: one thread of all processes has the directory's
  * lock at a time. -1 when there is none to be had; what another stores meanwhile may be lost then. */

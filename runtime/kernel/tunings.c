@@ -68,10 +68,10 @@ tutti_status tutti_tunings_put(tutti_tunings *tunings, const tutti_tuning *recor
         return tutti_fail_memory(sizeof copy, "tunings");
     if (old != NULL) {
         record_free(old);
-        *old = copy;
-    } else {
-        tunings->items[tunings->n++] = copy;
+        tunings->n--;
+        memmove(old, old + 1, (size_t)(tunings->items + tunings->n - old) * sizeof *old);
     }
+    tunings->items[tunings->n++] = copy;
     return TUTTI_OK;
 }
 
@@ -100,7 +100,7 @@ static void put_record(tutti_strbuf *out, const tutti_tuning *r) {
 }
 
 static void put_device(tutti_strbuf *out, const char *name, const char *driver,
-                       const char *platform, const tutti_tunings *tunings) {
+                       const char *platform, const tutti_tunings *tunings, int32_t first) {
     tutti_strbuf_puts(out, "{\"device\": {");
     put_text(out, "name", name);
     tutti_strbuf_puts(out, ", ");
@@ -108,7 +108,7 @@ static void put_device(tutti_strbuf *out, const char *name, const char *driver,
     tutti_strbuf_puts(out, ", ");
     put_text(out, "platform", platform);
     tutti_strbuf_puts(out, "},\n  \"records\": [\n");
-    for (int32_t i = 0; i < tunings->n; i++) {
+    for (int32_t i = first; i < tunings->n; i++) {
         put_record(out, &tunings->items[i]);
         tutti_strbuf_puts(out, i + 1 < tunings->n ? ",\n" : "\n");
     }
@@ -222,20 +222,32 @@ tutti_status tutti_tunings_load(tutti_cache *cache, const tutti_device_info *dev
     return TUTTI_OK;
 }
 
-void tutti_tunings_store(tutti_cache *cache, const tutti_device_info *device,
+bool tutti_tunings_store(tutti_cache *cache, const tutti_device_info *device,
                          const tutti_tunings *tunings) {
     unsigned char key[TUTTI_DIGEST_BYTES];
     tutti_strbuf text = {0};
+    int32_t first = 0;
     device_key(device, key);
-    put_device(&text, device->name, device->driver_version, device->platform_name, tunings);
-    if (!text.failed && text.length < TUTTI_JSON_MAX_BYTES)
-        tutti_cache_store(cache, key, TUTTI_CACHE_TUNED, text.text, text.length);
-    else if (!text.failed)
-        tutti_log_write(TUTTI_LOG_WARNING,
-                        "%s: %d measurements are more than a file of %d bytes holds; the last are "
-                        "not kept (tutti-tune --clear starts afresh)",
-                        device->id, (int)tunings->n, TUTTI_JSON_MAX_BYTES);
+    put_device(&text, device->name, device->driver_version, device->platform_name, tunings, 0);
+    while (text.length > TUTTI_JSON_MAX_BYTES) {
+        /* Some at a time, so that the next records find room too. */
+        first += (tunings->n - first + 7) / 8;
+        tutti_strbuf_free(&text);
+        put_device(&text, device->name, device->driver_version, device->platform_name, tunings,
+                   first);
+    }
+    if (first > 0)
+        tutti_log_write(TUTTI_LOG_INFO,
+                        "%s: %d measurements are more than a file of %d bytes holds; the %d oldest "
+                        "are forgotten",
+                        device->id, (int)tunings->n, TUTTI_JSON_MAX_BYTES, (int)first);
+    if (text.failed)
+        tutti_log_write(TUTTI_LOG_WARNING, "%s: no memory to keep %d measurements", device->id,
+                        (int)tunings->n);
+    const bool kept =
+        !text.failed && tutti_cache_store(cache, key, TUTTI_CACHE_TUNED, text.text, text.length);
     tutti_strbuf_free(&text);
+    return kept;
 }
 
 void tutti_tuning_pack_free(tutti_tuning_pack *pack) {
@@ -279,7 +291,7 @@ static void put_devices(tutti_strbuf *out, const tutti_tuning_pack *pack) {
     for (int32_t i = 0; i < pack->n_devices; i++) {
         const tutti_tuning_pack_device *d = &pack->devices[i];
         tutti_strbuf_puts(out, i > 0 ? ",\n " : " ");
-        put_device(out, d->name, d->driver, d->platform, &d->tunings);
+        put_device(out, d->name, d->driver, d->platform, &d->tunings, 0);
     }
 }
 

@@ -40,14 +40,15 @@ typedef struct tutti_tunings {
 void tutti_tunings_free(tutti_tunings *tunings);
 /* Borrowed until the next put; NULL when there is none. */
 const tutti_tuning *tutti_tunings_find(const tutti_tunings *tunings, const char *key);
-/* Copies a record, replacing that of the same key. */
+/* Copies a record behind the others; one of the same key is dropped. */
 TUTTI_MUST_USE tutti_status tutti_tunings_put(tutti_tunings *tunings, const tutti_tuning *record);
 
 /* The records of a device; none when there is no file or it does not read back. */
 TUTTI_MUST_USE tutti_status tutti_tunings_load(tutti_cache *cache, const tutti_device_info *device,
                                                tutti_tunings *out);
-/* Replaces the device's file. */
-void tutti_tunings_store(tutti_cache *cache, const tutti_device_info *device,
+/* Replaces the device's file; false, with a warning, when it cannot be kept. When all do not fit into
+ * a file, the first, the oldest, make room: most of them are of kernels that have changed since. */
+bool tutti_tunings_store(tutti_cache *cache, const tutti_device_info *device,
                          const tutti_tunings *tunings);
 
 /* Packs: one JSON document with the records of several devices and a digest over them.

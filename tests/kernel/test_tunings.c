@@ -72,6 +72,41 @@ static void a_file_per_device_keeps_records(void **state) {
     tutti_cache_close(cache);
 }
 
+/* Of sources that changed in the meantime, records stay until they are in the way. */
+static void the_oldest_make_room(void **state) {
+    (void)state;
+    enum { RECORDS = 3000 };
+    tutti_cache *cache;
+    tutti_tunings t = {0};
+    tutti_tuning r = make_record('f', 0);
+    char note[600];
+    memset(note, '\x80', sizeof note); /* no UTF-8, such as a message that was cut */
+    note[sizeof note - 1] = '\0';
+    r.candidate[1].note = note;
+    for (int i = 0; i < RECORDS; i++) {
+        memcpy(r.key,
+               (char[]){(char)('0' + i / 1000), (char)('0' + i / 100 % 10),
+                        (char)('0' + i / 10 % 10), (char)('0' + i % 10)},
+               4);
+        OK(tutti_tunings_put(&t, &r));
+    }
+    r.key[0] = r.key[1] = r.key[2] = r.key[3] = '0';
+    OK(tutti_tunings_put(&t, &r)); /* measured again: the newest now */
+    assert_int_equal(t.n, RECORDS);
+    OK(tutti_cache_open(defaults, &cache));
+    assert_true(tutti_tunings_store(cache, &device, &t));
+    tutti_tunings_free(&t);
+    OK(tutti_tunings_load(cache, &device, &t));
+    assert_in_range(t.n, 200, RECORDS - 1);
+    assert_non_null(tutti_tunings_find(&t, r.key));
+    r.key[3] = '1';
+    assert_null(tutti_tunings_find(&t, r.key));
+    memcpy(r.key, "2999", 4);
+    assert_non_null(tutti_tunings_find(&t, r.key));
+    tutti_tunings_free(&t);
+    tutti_cache_close(cache);
+}
+
 static char *pack_text(void) {
     tutti_tuning_pack pack = {0};
     tutti_tunings t = {0};
@@ -210,6 +245,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_per_device_keeps_records),
         cmocka_unit_test(processes_lose_no_record),
+        cmocka_unit_test(the_oldest_make_room),
         cmocka_unit_test(packs_come_back_unverified),
         cmocka_unit_test(damaged_packs_are_refused),
     };
