@@ -155,6 +155,15 @@ static const char *unknown_model(const char *list) {
     }
 }
 
+/* What getopt_long does not take; `argument` is the last that it looked at. */
+static int refuse_option(const char *argument) {
+    if (optopt >= OPT_SELECT || (optopt == 'h' && strncmp(argument, "--", 2) == 0))
+        return usage("option '%s' has a value, expected none", argument);
+    if (optopt == 0)
+        return usage("unknown option '%s'", argument);
+    return usage("unknown option '-%s'", (char[]){(char)optopt, '\0'});
+}
+
 /* -1 to go on, else the exit code. */
 static int parse_options(int argc, char **argv, request *out) {
     struct option table[N_OPTIONS + 1] = {0};
@@ -212,7 +221,7 @@ static int parse_options(int argc, char **argv, request *out) {
         case ':':
             return usage("option '%s' needs a value", argv[optind - 1]);
         default:
-            return usage("unknown option '%s'", argv[optind - 1]);
+            return refuse_option(argv[optind - 1]);
         }
     if (optind < argc)
         return usage("unexpected argument '%s'", argv[optind]);
@@ -225,17 +234,20 @@ static int parse_options(int argc, char **argv, request *out) {
     return -1;
 }
 
-/* A bar on the terminal. */
+/* A bar on the terminal, and what it would show. */
 typedef struct bar {
     const char *model;
     bool shown;
     double begin_s, limit_s;
+    int32_t measured, count; /* ops of the model */
 } bar;
 
 static void show_bar(void *user, int32_t done, int32_t count, const char *what) {
-    const bar *b = user;
+    bar *b = user;
     enum { WIDTH = 24 };
     char cells[WIDTH + 1];
+    b->count = count;
+    b->measured += done < count;
     if (!b->shown)
         return;
     const int full = count > 0 ? (int)((int64_t)WIDTH * done / count) : WIDTH;
@@ -244,8 +256,6 @@ static void show_bar(void *user, int32_t done, int32_t count, const char *what) 
     cells[WIDTH] = '\0';
     fprintf(stderr, "\r%-7s [%s] %d/%d, %.0f of %.0f s  %-32.32s", b->model, cells, (int)done,
             (int)count, tutti_clock_s() - b->begin_s, b->limit_s, what);
-    if (done == count)
-        fprintf(stderr, "\n");
 }
 
 static tutti_status make_graph(const struct model *m, tutti_graph **out) {
@@ -278,12 +288,18 @@ static tutti_status tune_model(const struct model *m, tutti_runtime *runtime, co
     tutti_plan *plan;
     TUTTI_TRY(make_graph(m, &graph));
     b->model = m->name;
+    b->measured = b->count = 0;
     const tutti_plan_options plan_options = {.batch = wanted->batch > 0 ? wanted->batch : m->batch,
                                              .measure_limit_s = left_s,
                                              .measure_again = wanted->again,
                                              .progress = show_bar,
                                              .progress_user = b};
     const tutti_status status = tutti_plan_make(graph, runtime, &plan_options, &plan);
+    if (b->shown && b->count > 0)
+        fprintf(stderr, "\n");
+    if (status == TUTTI_OK && b->measured < b->count)
+        fprintf(stderr, "tutti-tune: %s: no time left for %d of %d ops (--seconds %g)\n", m->name,
+                (int)(b->count - b->measured), (int)b->count, b->limit_s);
     if (status == TUTTI_OK)
         tutti_plan_free(plan);
     tutti_graph_free(graph);
@@ -332,40 +348,69 @@ static void print_known(const tutti_device_info *device, const tutti_tunings *kn
         print_record(&known->items[i]);
 }
 
+/* Replaces the device's file, or says that it cannot be. */
+static tutti_status keep(tutti_cache *cache, const tutti_device_info *device,
+                         const tutti_tunings *tunings) {
+    return tutti_tunings_store(cache, device, tunings)
+               ? TUTTI_OK
+               : tutti_fail(TUTTI_IO,
+                            "%s: a file of %d measurements cannot be written to the cache",
+                            device->id, (int)tunings->n);
+}
+
+typedef struct import_count {
+    int32_t devices, taken, passed;
+} import_count;
+
+static tutti_status import_device(tutti_cache *cache, const tutti_device_info *device,
+                                  const tutti_tuning_pack *pack, import_count *count) {
+    tutti_tunings known, both = {0};
+    bool fits = false;
+    TUTTI_TRY(tutti_tunings_load(cache, device, &known));
+    tutti_status status = TUTTI_OK;
+    for (int32_t d = 0; d < pack->n_devices; d++) {
+        const tutti_tuning_pack_device *from = &pack->devices[d];
+        if (strcmp(from->name, device->name) != 0 ||
+            strcmp(from->platform, device->platform_name) != 0)
+            continue;
+        fits = true;
+        for (int32_t r = 0; r < from->tunings.n && status == TUTTI_OK; r++) {
+            const tutti_tuning *record = &from->tunings.items[r];
+            const bool wanted =
+                tutti_tunings_find(&known, record->key) == NULL && record->winner >= 0;
+            count->taken += wanted;
+            count->passed += !wanted;
+            if (wanted)
+                status = tutti_tunings_put(&both, record);
+        }
+    }
+    /* What was measured here is better than what comes from elsewhere: it comes last, since the
+     * first make room. */
+    for (int32_t r = 0; r < known.n && status == TUTTI_OK; r++)
+        status = tutti_tunings_put(&both, &known.items[r]);
+    if (status == TUTTI_OK && both.n > known.n)
+        status = keep(cache, device, &both);
+    count->devices += fits;
+    tutti_tunings_free(&known);
+    tutti_tunings_free(&both);
+    return status;
+}
+
 static tutti_status import_pack(const tutti_runtime *runtime, tutti_cache *cache,
                                 const tutti_tuning_pack *pack) {
-    int32_t taken = 0, kept = 0;
-    for (int32_t i = 0; i < tutti_runtime_device_count(runtime); i++) {
-        const tutti_device_info *device = tutti_runtime_device(runtime, i);
-        if (is_repeated(runtime, i))
-            continue;
-        tutti_tunings known;
-        TUTTI_TRY(tutti_tunings_load(cache, device, &known));
-        tutti_status status = TUTTI_OK;
-        for (int32_t d = 0; d < pack->n_devices; d++) {
-            const tutti_tuning_pack_device *from = &pack->devices[d];
-            if (strcmp(from->name, device->name) != 0 ||
-                strcmp(from->platform, device->platform_name) != 0)
-                continue;
-            for (int32_t r = 0; r < from->tunings.n && status == TUTTI_OK; r++) {
-                const tutti_tuning *record = &from->tunings.items[r];
-                if (tutti_tunings_find(&known, record->key) != NULL || record->winner < 0) {
-                    kept++; /* what was measured here is better than what comes from elsewhere */
-                    continue;
-                }
-                status = tutti_tunings_put(&known, record);
-                taken++;
-            }
+    import_count count = {0};
+    for (int32_t i = 0; i < tutti_runtime_device_count(runtime); i++)
+        if (!is_repeated(runtime, i)) {
+            const int lock = tutti_cache_lock(cache);
+            const tutti_status status =
+                import_device(cache, tutti_runtime_device(runtime, i), pack, &count);
+            tutti_cache_unlock(lock);
+            TUTTI_TRY(status);
         }
-        if (status == TUTTI_OK)
-            tutti_tunings_store(cache, device, &known);
-        tutti_tunings_free(&known);
-        TUTTI_TRY(status);
-    }
     printf("%d taken, each to be checked before its first use; %d known here already or without a "
            "winner\n",
-           (int)taken, (int)kept);
-    if (taken + kept > 0)
+           (int)count.taken, (int)count.passed);
+    if (count.devices > 0)
         return TUTTI_OK;
     return tutti_fail(TUTTI_NO_DEVICE,
                       "the pack has nothing for the selected devices: it is for \"%s\"%s",
@@ -391,6 +436,20 @@ static tutti_status write_pack(const tutti_tuning_pack *pack, const char *path) 
     return status;
 }
 
+static tutti_status clear(tutti_cache *cache, const tutti_device_info *device) {
+    tutti_tunings known;
+    const tutti_tunings none = {0};
+    const int lock = tutti_cache_lock(cache);
+    tutti_status status = tutti_tunings_load(cache, device, &known);
+    if (status == TUTTI_OK)
+        status = keep(cache, device, &none);
+    tutti_cache_unlock(lock);
+    if (status == TUTTI_OK)
+        printf("%s %s: %d measurements forgotten\n", device->id, device->name, (int)known.n);
+    tutti_tunings_free(&known);
+    return status;
+}
+
 /* What the options do with the files of the devices. */
 static tutti_status manage(const tutti_runtime *runtime, tutti_cache *cache,
                            const request *wanted) {
@@ -406,15 +465,15 @@ static tutti_status manage(const tutti_runtime *runtime, tutti_cache *cache,
         const tutti_device_info *device = tutti_runtime_device(runtime, i);
         if (is_repeated(runtime, i))
             continue;
+        if (wanted->clear) {
+            status = clear(cache, device);
+            continue;
+        }
         tutti_tunings known;
         status = tutti_tunings_load(cache, device, &known);
         if (status != TUTTI_OK)
             break;
-        if (wanted->clear) {
-            const tutti_tunings none = {0};
-            tutti_tunings_store(cache, device, &none);
-            printf("%s %s: %d measurements forgotten\n", device->id, device->name, (int)known.n);
-        } else if (wanted->export != NULL) {
+        if (wanted->export != NULL) {
             status = tutti_tuning_pack_add(&pack, device, &known);
         } else {
             print_known(device, &known);
@@ -441,10 +500,16 @@ static tutti_status run(const request *wanted, const tutti_profile *profile) {
     if (!tutti_cache_usable(cache))
         status = tutti_fail(TUTTI_IO, "there is no place for measurements: the cache is off or "
                                       "cannot be used (TUTTI_CACHE_DIR, the profile's cache)");
+    else if (!managing && profile->determinism == TUTTI_DETERMINISM_REPRODUCIBLE)
+        status = tutti_fail(TUTTI_USAGE,
+                            "the profile asks for determinism \"reproducible\": programs then take "
+                            "the first kernel of each op, and measure none");
     else if (!managing)
         status = tune(runtime, wanted);
     if (status == TUTTI_OK && (managing || !wanted->quiet))
         status = manage(runtime, cache, wanted);
+    if (status == TUTTI_OK && (ferror(stdout) != 0 || fflush(stdout) != 0))
+        status = tutti_fail(TUTTI_IO, "cannot write to standard output");
     tutti_cache_close(cache);
     tutti_runtime_close(runtime);
     return status;

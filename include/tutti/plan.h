@@ -30,8 +30,9 @@ typedef enum tutti_mode { TUTTI_TRAIN, TUTTI_EVAL, TUTTI_PREDICT, TUTTI_MODE_COU
 typedef struct tutti_plan_options {
     int64_t batch; /* largest batch of a step, in samples, over all devices; at least 1 */
     /* Choosing among candidates by measurement. What is remembered is taken unless measure_again.
-     * With a limit (seconds, building included; 0: none) no measurement begins behind it, and what
-     * is left takes its first candidate; one that is under way ends. */
+     * With a limit (seconds, building included; 0: none) no measurement begins behind it but the
+     * first of each device, and what is left takes its first candidate; one that is under way
+     * ends. */
     double measure_limit_s;
     bool measure_again;
     /* Called before each measurement and once at the end (done == count, what is ""), by one thread

@@ -19,7 +19,8 @@
 #define MEASURE_S         0.15  /* per node */
 #define MEASURE_TOLERANCE 1e-4F /* relative to the largest magnitude of an output */
 /* With a time limit, so many nodes' candidates are built before they are measured, and the clock is
- * looked at in between. */
+ * looked at in between. A device's first round is one node, measured whatever the clock says: where
+ * building takes longer than the limit, the next call gets on. */
 #define MEASURE_ROUND 8
 
 _Static_assert(TUTTI_CANDIDATES_MAX == sizeof((tutti_tune_result){0}.time_s) / sizeof(double),
@@ -50,6 +51,7 @@ typedef struct chooser {
     request *requests;
     int32_t n_requests, cap_requests;
     int32_t next, round_end; /* requests of the round: built together, then measured */
+    bool measured;           /* one at least */
     int32_t *request_of[TUTTI_MODE_COUNT]; /* by step, or -1 */
 } chooser;
 
@@ -153,9 +155,10 @@ static bool is_open(const request *r) {
  * had is left to the tuner, which notes it. Of what a pack answers, only its winner is built. */
 static bool want_round(chooser *c) {
     const bool limited = c->progress->options->measure_limit_s > 0;
+    const int32_t most = !limited ? c->n_requests : c->measured ? MEASURE_ROUND : 1;
     int32_t n = 0, i = c->round_end;
     c->next = i;
-    for (; i < c->n_requests && (!limited || n < MEASURE_ROUND); i++) {
+    for (; i < c->n_requests && n < most; i++) {
         const request *r = &c->requests[i];
         if (!is_open(r))
             continue;
@@ -195,11 +198,12 @@ static tutti_status measure(void *user) {
         request *r = &c->requests[i];
         if (!is_open(r))
             continue;
-        report(c->progress, r->ask.label);
-        if (time_is_up(c->progress)) {
+        if (c->measured && time_is_up(c->progress)) {
             r->skipped = "first of several, no time left to measure";
             continue;
         }
+        c->measured = true;
+        report(c->progress, r->ask.label);
         r->ask.budget_s = MEASURE_S;
         const tutti_status status = tutti_tune(c->kernels, &r->ask, &r->answer);
         if (status == TUTTI_OUT_OF_MEMORY)

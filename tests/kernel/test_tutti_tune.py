@@ -10,8 +10,8 @@ TUNE, PROBE_PROFILE = os.path.join(sys.argv[1], "bin", "tutti-tune"), "cpu.0"
 failures = 0
 
 
-def tune(*options):
-    return subprocess.run((TUNE, "--select", PROBE_PROFILE) + options, capture_output=True, text=True, timeout=300)
+def tune(*options, select=PROBE_PROFILE):
+    return subprocess.run((TUNE, "--select", select) + options, capture_output=True, text=True, timeout=300)
 
 
 def check(condition, what, done):
@@ -56,6 +56,29 @@ with tempfile.TemporaryDirectory() as work:
           "it is checked at its first use", done)
     done = tune("--import", pack)
     check(done.stdout.startswith("0 taken") and "%d known" % known in done.stdout, "what is known here stays", done)
+    done = tune("--models", "mlp", "--batch", "5", "--seconds", "0.1")
+    left = re.search(r"mlp: no time left for (\d+) of (\d+) ops \(--seconds 0.1\)", done.stderr)
+    check(done.returncode == 0 and left and 0 < int(left.group(1)) < int(left.group(2)), "time is short", done)
+    check(left and count(done) == known + int(left.group(2)) - int(left.group(1)), "but gets on", done)
+    tune("--clear")
+    check(tune("--export", pack).returncode == 0, "a pack may be empty", done)
+    done = tune("--import", pack)
+    check(done.returncode == 0 and done.stdout.startswith("0 taken"), "and is taken", done)
+    with open(pack, "w") as f:
+        f.write(text)
+    profile = os.path.join(work, "profile.json")
+    for message, code, more, options in [
+            ("cannot be written to the cache", 1, {"cache": {"limit": 500}}, ("--import", pack)),
+            ("asks for determinism \"reproducible\"", 2, {"determinism": "reproducible"}, ("--models", "mlp"))]:
+        with open(profile, "w") as f:
+            json.dump({"devices": [{"match": {"type": "cpu"}}], **more}, f)
+        done = tune(*options, select=profile)
+        check(done.returncode == code and message in done.stderr, "%s says %r" % (more, message), done)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run((TUNE, "--select", PROBE_PROFILE, "--export", "-"), stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=300)
+    done.stdout = ""
+    check(done.returncode == 1 and "cannot write to standard output" in done.stderr, "a full disk is an error", done)
     other = os.path.join(work, "other.json")
     with open(other, "w") as f:
         f.write(text.replace('"winner": 0', '"winner": 1', 1))
@@ -71,6 +94,9 @@ with tempfile.TemporaryDirectory() as work:
             ("exclude each other", 2, ("--list", "--clear")),
             ("for measuring", 2, ("--list", "--batch", "3")),
             ("unknown option '--frob'", 2, ("--frob",)),
+            ("unknown option '-x'", 2, ("-xh",)),
+            ("'--list=3' has a value, expected none", 2, ("--list=3",)),
+            ("'--help=3' has a value, expected none", 2, ("--help=3",)),
             ("needs a value", 2, ("--import",)),
             ("unexpected argument 'x'", 2, ("x",))]:
         done = tune(*options)
