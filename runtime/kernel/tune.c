@@ -11,8 +11,6 @@
 #include "kernel/trial.h"
 #include "kernel/tuner.h"
 
-#define CANDIDATES_MAX ((int32_t)(sizeof((tutti_tune_result *)0)->time_s / sizeof(double)))
-
 #define DEFAULT_TOLERANCE 1e-4F
 /* A timing is the median of so many samples of at least so long, within the budget. */
 #define SAMPLES     9
@@ -35,7 +33,7 @@ tutti_status tutti_tuner_note(tutti_tuner *t, int32_t c, const char *format, ...
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    for (char *p = text; *p != '\0'; p++) /* kept on disk a line each */
+    for (char *p = text; *p != '\0'; p++) /* shown on one line */
         if (*p == '\n')
             *p = ' ';
     t->result->note[c] = tutti_arena_strdup(&t->kernels->arena, text);
@@ -299,10 +297,11 @@ static void choose(tutti_tuner *t) {
 
 tutti_status tutti_tune(tutti_kernels *kernels, const tutti_tune_request *request,
                         tutti_tune_result *out) {
-    TUTTI_ASSERT(request->n_candidates >= 1 && request->n_candidates <= CANDIDATES_MAX);
+    TUTTI_ASSERT(request->n_candidates >= 1 &&
+                 request->n_candidates <= TUTTI_TUNING_CANDIDATES_MAX);
     TUTTI_ASSERT(request->n >= 1 && request->node->op->ref != NULL);
     *out = (tutti_tune_result){.winner = -1, .hint = -1};
-    for (int32_t c = 0; c < CANDIDATES_MAX; c++) {
+    for (int32_t c = 0; c < TUTTI_TUNING_CANDIDATES_MAX; c++) {
         out->time_s[c] = NAN;
         out->note[c] = "";
     }

@@ -7,6 +7,7 @@
 #define TUTTI_KERNEL_TUNE_H
 
 #include "kernel/library.h"
+#include "kernel/tunings.h"
 
 typedef struct tutti_tune_request {
     const tutti_node_info *node;
@@ -22,11 +23,12 @@ typedef struct tutti_tune_request {
 } tutti_tune_request;
 
 typedef struct tutti_tune_result {
-    int32_t winner;      /* -1 when every candidate is wrong or does not build */
-    double time_s[8];    /* per candidate: median; NaN when not measured */
-    const char *note[8]; /* "", "wrong result (error 3e-2)", "does not compile", "not measured";
-                            "not measured, slow to build" (a library's routine, where its build
-                            cannot be repaid); owned by kernels */
+    int32_t winner; /* -1 when every candidate is wrong or does not build */
+    /* Per candidate: median, NaN when not measured; and "", "wrong result (error 3e-2)", "does not
+     * compile", "not measured", "not measured, slow to build" (a library's routine, where its build
+     * cannot be repaid), owned by kernels. */
+    double time_s[TUTTI_TUNING_CANDIDATES_MAX];
+    const char *note[TUTTI_TUNING_CANDIDATES_MAX];
     bool from_disk;
     /* When nothing is answered: the candidate that a pack of measurements names, which is to be
      * checked for right results here before it is used; else -1. */

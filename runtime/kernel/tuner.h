@@ -17,7 +17,7 @@ typedef struct tutti_tuner {
     const tutti_tune_request *request;
     tutti_tune_result *result;
     float tolerance;
-    bool refuted[8]; /* wrong, does not compile, does not run */
+    bool refuted[TUTTI_TUNING_CANDIDATES_MAX]; /* wrong, does not compile, does not run */
     bool no_memory;  /* what came of it may differ next time: not remembered */
     double begin_s;  /* of measuring, moved on by time that is not to count */
     double verify_s; /* the last first run, compiling included */

@@ -327,6 +327,26 @@ tutti_status tutti_tuning_pack_text(const tutti_tuning_pack *pack, char **out_te
     return *out_text != NULL ? TUTTI_OK : TUTTI_OUT_OF_MEMORY;
 }
 
+/* A pack comes from outside, and its texts are shown: what steers a terminal has no place in them. */
+static void make_plain(const char *text) {
+    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
+        if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)) {
+            if (*p == 0xc2) /* U+0080 to U+009F */
+                p[1] = '?';
+            *p = '?';
+        }
+}
+
+static void make_foreign(tutti_tuning *record) {
+    record->verified = false;
+    make_plain(record->op);
+    make_plain(record->shapes);
+    for (int32_t c = 0; c < record->n_candidates; c++) {
+        make_plain(record->candidate[c].name);
+        make_plain(record->candidate[c].note);
+    }
+}
+
 static tutti_status get_pack(const tutti_json *json, tutti_tuning_pack *out) {
     const cJSON *root = tutti_json_root(json), *version, *devices, *item, *digest;
     version = cJSON_IsObject(root) ? tutti_json_member(root, "tutti_tunings") : NULL;
@@ -360,9 +380,13 @@ static tutti_status get_pack(const tutti_json *json, tutti_tuning_pack *out) {
         return tutti_fail_memory(0, "a pack");
     if (strcmp(hex, digest->valuestring) != 0)
         return tutti_json_fail(json, digest, "does not fit the contents: damaged, or changed");
-    for (int32_t i = 0; i < out->n_devices; i++)
+    for (int32_t i = 0; i < out->n_devices; i++) {
+        make_plain(out->devices[i].name);
+        make_plain(out->devices[i].driver);
+        make_plain(out->devices[i].platform);
         for (int32_t r = 0; r < out->devices[i].tunings.n; r++)
-            out->devices[i].tunings.items[r].verified = false;
+            make_foreign(&out->devices[i].tunings.items[r]);
+    }
     return TUTTI_OK;
 }
 

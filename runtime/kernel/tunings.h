@@ -71,7 +71,7 @@ TUTTI_MUST_USE tutti_status tutti_tuning_pack_add(tutti_tuning_pack *pack,
 /* The pack as text, malloc'd; TUTTI_UNSUPPORTED when it is larger than what is read. */
 TUTTI_MUST_USE tutti_status tutti_tuning_pack_text(const tutti_tuning_pack *pack, char **out_text);
 /* TUTTI_BAD_INPUT "path:line:col: …" for what is no pack, or a damaged one. All records are
- * unverified. */
+ * unverified, and no text has control characters. */
 TUTTI_MUST_USE tutti_status tutti_tuning_pack_read(const char *path, tutti_tuning_pack *out);
 
 #endif

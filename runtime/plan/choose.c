@@ -23,7 +23,7 @@
  * building takes longer than the limit, the next call gets on. */
 #define MEASURE_ROUND 8
 
-_Static_assert(TUTTI_CANDIDATES_MAX == sizeof((tutti_tune_result){0}.time_s) / sizeof(double),
+_Static_assert(TUTTI_CANDIDATES_MAX == TUTTI_TUNING_CANDIDATES_MAX,
                "the tuner answers for as many candidates as a node can have");
 
 typedef struct request {

@@ -16,14 +16,17 @@ static tutti_device_info device = {.id = "gpu.0",
                                    .platform_version = "OpenCL 3.0"};
 
 static tutti_tuning make_record(char digit, int32_t winner) {
-    tutti_tuning r = {
-        .op = "matmul+relu",
-        .shapes = "Nx784, 784x512 -> Nx512",
-        .n = 128,
-        .winner = winner,
-        .verified = true,
-        .candidate = {{"cpu", "", 1.25e-5}, {"tile\n16", "wrong result", (double)NAN}},
-        .n_candidates = 2};
+    tutti_tuning r = {.op = "matmul+relu",
+                      .shapes = "Nx784, 784x512 -> Nx512",
+                      .n = 128,
+                      .winner = winner,
+                      .verified = true,
+                      .candidate = {{"cpu", "", 1.25e-5},
+                                    {"tile16",
+                                     "wrong\n\xc2\x9b"
+                                     "31m \xc3\xa4",
+                                     (double)NAN}},
+                      .n_candidates = 2};
     memset(r.key, digit, TUTTI_DIGEST_HEX - 1);
     return r;
 }
@@ -121,11 +124,18 @@ static char *pack_text(void) {
     return text;
 }
 
+/* As it comes out of a pack. */
+static tutti_tuning make_plain_record(char digit, int32_t winner) {
+    tutti_tuning r = make_record(digit, winner);
+    r.candidate[1].note = "wrong???31m \xc3\xa4";
+    return r;
+}
+
 static void packs_come_back_unverified(void **state) {
     (void)state;
     char *text = pack_text();
     tutti_tuning_pack pack;
-    const tutti_tuning a = make_record('a', 0);
+    const tutti_tuning a = make_plain_record('a', 0);
     OK(tutti_file_write(path, 0600, text, strlen(text)));
     free(text);
     OK(tutti_tuning_pack_read(path, &pack));
@@ -148,7 +158,7 @@ static void refuse(const char *text, const char *message) {
 static void damaged_packs_are_refused(void **state) {
     (void)state;
     tutti_tuning_pack pack;
-    const tutti_tuning a = make_record('a', 0);
+    const tutti_tuning a = make_plain_record('a', 0);
     refuse("{}", "no pack of tutti-tune");
     refuse("[1]", "no pack of tutti-tune");
     refuse("{\"tutti_tunings\": 7}", "version 7, expected 1");
