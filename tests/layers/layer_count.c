@@ -1,8 +1,10 @@
 /* An OpenCL layer that counts calls, for tests: OPENCL_LAYERS names the library, the file that
- * LAYER_COUNTS names holds the counts, mapped into the process that asks: 
+ * LAYER_COUNTS names holds the counts, mapped into the process that asks. It sees the calls that the
+ * library uses:
  *
  *   0 kernels enqueued   1 arguments set   2 objects made (buffers, kernels, programs, queues)
- *   3 programs built     4 flushes         5 waits (finish, wait for events)   6 events made */
+ *   3 programs built     4 flushes         5 waits (finish, wait for events, blocking transfers)
+ *   6 events made */
 #include <CL/cl.h>
 #include <CL/cl_icd.h>
 #include <CL/cl_layer.h>
@@ -69,6 +71,56 @@ static CL_API_ENTRY cl_program CL_API_CALL create_program(cl_context context, cl
     return next->clCreateProgramWithSource(context, n, texts, sizes, code);
 }
 
+static CL_API_ENTRY cl_program CL_API_CALL create_from_binary(cl_context context, cl_uint n,
+                                                              const cl_device_id *devices,
+                                                              const size_t *sizes,
+                                                              const unsigned char **binaries,
+                                                              cl_int *codes, cl_int *code) {
+    count(MADE);
+    return next->clCreateProgramWithBinary(context, n, devices, sizes, binaries, codes, code);
+}
+
+static CL_API_ENTRY cl_command_queue CL_API_CALL create_queue(cl_context context,
+                                                              cl_device_id device,
+                                                              cl_command_queue_properties with,
+                                                              cl_int *code) {
+    count(MADE);
+    return next->clCreateCommandQueue(context, device, with, code);
+}
+
+static void count_transfer(cl_bool blocking, const cl_event *event) {
+    if (blocking)
+        count(WAITS);
+    if (event != NULL)
+        count(EVENTS);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL enqueue_read(cl_command_queue queue, cl_mem buffer,
+                                                    cl_bool blocking, size_t offset, size_t size,
+                                                    void *data, cl_uint n, const cl_event *wait,
+                                                    cl_event *event) {
+    count_transfer(blocking, event);
+    return next->clEnqueueReadBuffer(queue, buffer, blocking, offset, size, data, n, wait, event);
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL enqueue_write(cl_command_queue queue, cl_mem buffer,
+                                                     cl_bool blocking, size_t offset, size_t size,
+                                                     const void *data, cl_uint n,
+                                                     const cl_event *wait, cl_event *event) {
+    count_transfer(blocking, event);
+    return next->clEnqueueWriteBuffer(queue, buffer, blocking, offset, size, data, n, wait, event);
+}
+
+static CL_API_ENTRY void *CL_API_CALL enqueue_map(cl_command_queue queue, cl_mem buffer,
+                                                  cl_bool blocking, cl_map_flags flags,
+                                                  size_t offset, size_t size, cl_uint n,
+                                                  const cl_event *wait, cl_event *event,
+                                                  cl_int *code) {
+    count_transfer(blocking, event);
+    return next->clEnqueueMapBuffer(queue, buffer, blocking, flags, offset, size, n, wait, event,
+                                    code);
+}
+
 static CL_API_ENTRY cl_int CL_API_CALL build_program(cl_program program, cl_uint n,
                                                      const cl_device_id *devices,
                                                      const char *options,
@@ -126,6 +178,11 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n_entries,
     table.clCreateSubBuffer = create_sub_buffer;
     table.clCreateKernel = create_kernel;
     table.clCreateProgramWithSource = create_program;
+    table.clCreateProgramWithBinary = create_from_binary;
+    table.clCreateCommandQueue = create_queue;
+    table.clEnqueueReadBuffer = enqueue_read;
+    table.clEnqueueWriteBuffer = enqueue_write;
+    table.clEnqueueMapBuffer = enqueue_map;
     table.clBuildProgram = build_program;
     table.clFlush = flush;
     table.clFinish = finish;
