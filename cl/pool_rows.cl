@@ -12,8 +12,8 @@
 #include "rows.clh"
 
 #ifdef M2
-#define M2_ARG   __global const float *restrict m2,
-#define WITH(at) sum += m2[at]
+#define M2_ARG     __global const float *restrict m2,
+#define WITH(at)   sum += m2[at]
 #define WITH16(at) sum += load16(m2 + (at), count, 0.0f)
 #else
 #define M2_ARG

@@ -2,7 +2,8 @@
  * same for state2 and value2, with gain2. One work-item per element; any local size. */
 __kernel void running_average(__global float *restrict state, __global const float *restrict value,
 #ifdef PAIR
-                              __global float *restrict state2, __global const float *restrict value2,
+                              __global float *restrict state2,
+                              __global const float *restrict value2,
 #endif
                               int count, float keep, float gain
 #ifdef PAIR

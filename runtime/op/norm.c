@@ -44,7 +44,7 @@ void tutti_norm_add_parts(tutti_lowering *out, tutti_candidate *candidate,
     tutti_launch_i32(out, launch, tutti_extent_const(columns));
     tutti_launch_i32(out, launch, tutti_extent_const(1));
     tutti_launch_i32(out, launch, tutti_extent_const(1));
-    tutti_launch_range(launch, tutti_extent_const(columns), is_cpu ? 16 : 1, is_cpu ? 1 : 64);
+    tutti_launch_range(launch, tutti_extent_const(columns), is_cpu ? 64 : 1, is_cpu ? 1 : 64);
     tutti_launch_range(launch, tutti_extent_const(1), 1, 1);
 }
 

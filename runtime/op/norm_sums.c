@@ -77,7 +77,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
         kind = v.inner == 1 && attr->groups <= 1 ? COLUMNS : PLANES;
     else
         kind = v.inner == 1 ? ITEMS : GROUP;
-    const int64_t width = kind == COLUMNS ? 16 : kind == ITEMS ? 64 : 1;
+    const int64_t width = kind == COLUMNS || kind == ITEMS ? 64 : 1;
     const int64_t parts =
         tutti_norm_parts(device, v.rows, (v.channels + width - 1) / width, width * v.inner);
     tutti_candidate *candidate = tutti_lowering_candidate(out, entries[kind] + 10);
@@ -102,7 +102,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_i32(out, launch, tutti_extent_const(attr->groups == 0 ? 1 : attr->groups));
     tutti_launch_i32(out, launch, tutti_extent_const(parts));
     tutti_launch_range(launch, tutti_extent_const(v.channels * (kind == GROUP ? local : 1)),
-                       kind == COLUMNS ? 16 : 1, kind == ITEMS || kind == GROUP ? local : 1);
+                       kind == COLUMNS ? 64 : 1, kind == ITEMS || kind == GROUP ? local : 1);
     tutti_launch_range(launch, tutti_extent_const(parts), 1, 1);
     for (int i = 0; i < 2 && parts > 1; i++)
         tutti_norm_add_parts(out, candidate, device, scratch[i], node->out[i], parts, v.channels);

@@ -74,7 +74,7 @@ tutti_launch *tutti_update_launch(const tutti_node_info *node, tutti_lowering *o
     for (int32_t i = 0; i < node->n_in; i++)
         tutti_launch_tensor(out, launch, node->in[i]);
     tutti_launch_i32(out, launch, count);
-    tutti_launch_range(launch, count, 1, 64);
+    tutti_launch_range(launch, count, 1, 256); /* PoCL: 20 % faster than 64 */
     return launch;
 }
 

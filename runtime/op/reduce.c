@@ -150,7 +150,7 @@ static void add_launch(const tutti_node_info *node, const tutti_device_info *dev
         tutti_launch_range(launch, tutti_extent_times(rows, local), 1, local);
         break;
     case COLUMNS:
-        tutti_launch_range(launch, s->inner, 16, 1);
+        tutti_launch_range(launch, s->inner, 64, 1);
         tutti_launch_range(launch, rows, 1, 1);
         break;
     case ROW:
@@ -167,7 +167,7 @@ static int64_t choose_splits(const tutti_device_info *device, const stage *s) {
         tutti_extent_value(tutti_extent_multiply(s->outer, s->inner), TUTTI_TYPICAL_BATCH);
     const int64_t r = tutti_extent_value(s->r, TUTTI_TYPICAL_BATCH);
     const int64_t units = 4 * (int64_t)device->compute_units;
-    const int64_t width = is_cpu ? 16 : 64;
+    const int64_t width = 64;
     const bool flat = s->inner.base == 1 && s->inner.per_sample == 0;
     const int64_t busy = flat ? outputs : (outputs + width - 1) / width;
     int64_t splits = (units + busy - 1) / busy;
