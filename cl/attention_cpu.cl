@@ -57,6 +57,7 @@ attention_cpu(__global const float *restrict q, __global const float *restrict k
 
     copy_rows(q, query, step, rows, block, width, padded);
     clear(sums, block * padded);
+    expect_rows(y, step, rows, width);
     for (int i = 0; i < block; i++) {
         highest[i] = -INFINITY;
         total[i] = 0.0f;
@@ -73,7 +74,7 @@ attention_cpu(__global const float *restrict q, __global const float *restrict k
             const int columns = causal ? min(count, begin + r0 + MR - j) : count;
             if (columns <= 0)
                 continue;
-            tile_product(query + r0 * padded, key, s, columns, width, padded);
+            tile_product(query + r0 * padded, key, s, 0, columns, width, padded);
             float factor[MR];
             for (int r = 0; r < MR; r++) {
                 const int i = begin + min(r0 + r, rows - 1);
@@ -81,7 +82,7 @@ attention_cpu(__global const float *restrict q, __global const float *restrict k
                 factor[r] = soften(s + r * COLUMNS, mask + i * mask_i + j * mask_j, masked, mask_j,
                                    visible, columns, scale, highest + r0 + r, total + r0 + r);
             }
-            tile_add(s, value, sums + r0 * padded, factor, columns, padded);
+            tile_add(s, value, sums + r0 * padded, factor, 0, columns, padded);
         }
     }
 

@@ -41,6 +41,7 @@ attention_dq_cpu(__global const float *restrict q, __global const float *restric
     copy_rows(q + first, query, step, rows, block, width, padded);
     copy_rows(dy + first, dresult, step, rows, block, width, padded);
     clear(sums, block * padded);
+    expect_rows(dq + first, step, rows, width);
     for (int r = 0; r < rows; r++) {
         const size_t at = (size_t)bh * queries + begin + r;
         float16 sum = (float16)(0.0f);
@@ -63,8 +64,8 @@ attention_dq_cpu(__global const float *restrict q, __global const float *restric
             const int columns = causal ? min(count, begin + r0 + MR - j) : count;
             if (columns <= 0)
                 continue;
-            tile_product(query + r0 * padded, turned_key, s, columns, width, padded);
-            tile_product(dresult + r0 * padded, turned_value, ds, columns, width, padded);
+            tile_product(query + r0 * padded, turned_key, s, 0, columns, width, padded);
+            tile_product(dresult + r0 * padded, turned_value, ds, 0, columns, width, padded);
             for (int r = 0; r < MR; r++) {
                 const int row = min(r0 + r, rows - 1), i = begin + row;
                 const int visible = causal ? min(count, i + 1 - j) : count;
@@ -79,7 +80,7 @@ attention_dq_cpu(__global const float *restrict q, __global const float *restric
                     put16(ds + r * COLUMNS + c, x);
                 }
             }
-            tile_add(ds, key, sums + r0 * padded, one, columns, padded);
+            tile_add(ds, key, sums + r0 * padded, one, 0, columns, padded);
         }
     }
     for (int r = 0; r < rows; r++)
@@ -116,6 +117,8 @@ attention_dkv_cpu(__global const float *restrict q, __global const float *restri
     copy_rows(k + first, key, step, rows, block, width, padded);
     copy_rows(v + first, value, step, rows, block, width, padded);
     clear(sum_k, 2 * block * padded);
+    expect_rows(dk + first, step, rows, width);
+    expect_rows(dv + first, step, rows, width);
 
     /* Queries from the first that sees a key of this block. */
     for (int i = causal ? begin / COLUMNS * COLUMNS : 0; i < queries; i += COLUMNS) {
@@ -133,11 +136,13 @@ attention_dkv_cpu(__global const float *restrict q, __global const float *restri
         for (int r0 = 0; r0 < rows; r0 += MR) {
             if (causal && begin + r0 > i + count - 1)
                 continue;
-            tile_product(key + r0 * padded, turned_query, p, count, width, padded);
-            tile_product(value + r0 * padded, turned_dresult, ds, count, width, padded);
+            /* The first query that sees a key of the tile, or one before. */
+            const int sees = causal ? max(0, begin + r0 - i) / 16 * 16 : 0;
+            tile_product(key + r0 * padded, turned_query, p, sees, count, width, padded);
+            tile_product(value + r0 * padded, turned_dresult, ds, sees, count, width, padded);
             for (int r = 0; r < MR; r++) {
                 const int j = begin + min(r0 + r, rows - 1);
-                for (int c = 0; c < count; c += 16) {
+                for (int c = sees; c < count; c += 16) {
                     float16 x = local16(p + r * COLUMNS + c) * (float16)(scale);
                     if (masked)
                         x += mask16(mask + (i + c) * mask_i + j * mask_j, mask_i, count - c);
@@ -149,8 +154,8 @@ attention_dkv_cpu(__global const float *restrict q, __global const float *restri
                           x * (local16(ds + r * COLUMNS + c) - local16(column_delta + c)));
                 }
             }
-            tile_add(p, dresult, sum_v + r0 * padded, one, count, padded);
-            tile_add(ds, query, sum_k + r0 * padded, one, count, padded);
+            tile_add(p, dresult, sum_v + r0 * padded, one, sees, count, padded);
+            tile_add(ds, query, sum_k + r0 * padded, one, sees, count, padded);
         }
     }
     for (int r = 0; r < rows; r++) {
