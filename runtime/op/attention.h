@@ -43,6 +43,11 @@ tutti_attention_cpu tutti_attention_fit(const tutti_node_info *node,
                                         const tutti_device_info *device, int64_t rows,
                                         int64_t row_copies, int64_t column_copies, int64_t tiles);
 
+/* For attention_grad_cpu, a work-item per head; local_bytes is 0 where they are too few to share among
+ * the compute units, or too large. */
+tutti_attention_cpu tutti_attention_fit_heads(const tutti_node_info *node,
+                                              const tutti_device_info *device);
+
 /* How a kernel on top of attention_tile.clh is built. */
 typedef struct tutti_attention_tile {
     int64_t block, parts;

@@ -1,5 +1,6 @@
 /* Gradient of attention by q, k and v, from its result and log-sum-exp: the scores are computed
- * again (Dao et al. 2022). One launch adds up dq by rows, another dk and dv by columns. */
+ * again (Dao et al. 2022). One launch adds up dq by rows, another dk and dv by columns; on CPUs one
+ * does all of a head where there are many. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -82,6 +83,34 @@ static void add_launches(const tutti_node_info *node, tutti_lowering *out,
     }
 }
 
+/* One launch, a work-group per head: where there are many, and a head's rows fit local memory. */
+static bool lower_heads(const tutti_node_info *node, const tutti_device_info *device,
+                        tutti_lowering *out) {
+    const tutti_attention_view view = tutti_attention_look(node);
+    const tutti_attention_attr *attr = node->attr;
+    const tutti_attention_cpu fit = tutti_attention_fit_heads(node, device);
+    if (fit.local_bytes == 0)
+        return false;
+    tutti_launch *launch =
+        tutti_candidate_launch(out, tutti_lowering_candidate(out, "cpu_head"),
+                               "attention_grad_cpu.cl", "attention_grad_cpu", "%s", fit.options);
+    for (int32_t i = Q; i <= V; i++)
+        tutti_launch_tensor(out, launch, node->in[i]);
+    tutti_launch_tensor(out, launch, node->in[view.mask >= 0 ? view.mask : Q]);
+    for (int32_t i = Y; i <= DY; i++)
+        tutti_launch_tensor(out, launch, node->in[i]);
+    tutti_launch_tensor(out, launch, node->in[attr->dlse != 0 ? DLSE : LSE]);
+    tutti_launch_i32(out, launch, tutti_extent_const(attr->dlse != 0));
+    for (int32_t i = 0; i < 3; i++)
+        tutti_launch_tensor(out, launch, node->out[i]);
+    tutti_launch_local(out, launch, (size_t)fit.local_bytes);
+    tutti_attention_arguments(node, out, launch);
+    tutti_launch_range(
+        launch, (tutti_extent){view.batch.base * view.heads, view.batch.per_sample * view.heads}, 1,
+        1);
+    return true;
+}
+
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const tutti_attention_view view = tutti_attention_look(node);
@@ -92,6 +121,8 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     const tutti_attention_tile tile = tutti_attention_group(node);
     const bool has_groups = (uint64_t)(tile.block * tile.parts) <= device->max_work_group;
     const bool fits = cpu[0].local_bytes > 0 && cpu[1].local_bytes > 0;
+    if ((device->type & TUTTI_DEVICE_CPU) != 0 && lower_heads(node, device, out))
+        return tutti_lowering_status(out);
     if (fits && ((device->type & TUTTI_DEVICE_CPU) != 0 || !has_groups))
         add_launches(node, out, cpu, NULL);
     else

@@ -137,6 +137,30 @@ tutti_attention_cpu tutti_attention_fit(const tutti_node_info *node,
     return fit;
 }
 
+tutti_attention_cpu tutti_attention_fit_heads(const tutti_node_info *node,
+                                              const tutti_device_info *device) {
+    const tutti_attention_view view = tutti_attention_look(node);
+    const bool wide = device->width_float >= 16;
+    const int mr = wide ? 8 : 4, nv = wide ? 2 : 1;
+    const int64_t padded = (view.width + 16 * nv - 1) / (16 * nv) * (16 * nv);
+    const int64_t heads = tutti_extent_value(view.batch, TYPICAL_BATCH) * view.heads;
+    tutti_attention_cpu fit = {0};
+    if (heads < 4 * (int64_t)device->compute_units)
+        return fit;
+    for (int64_t columns = 64; columns >= 16 * nv; columns /= 2) {
+        const int64_t rows = (view.queries + columns - 1) / columns * columns;
+        const int64_t bytes =
+            4 * (padded * (8 * columns + rows) + 2 * columns * columns + 2 * rows);
+        if ((uint64_t)bytes > device->local_memory_bytes)
+            continue;
+        fit.local_bytes = bytes;
+        snprintf(fit.options, sizeof fit.options, "-DMR=%d -DNV=%d -DCOLUMNS=%d", mr, nv,
+                 (int)columns);
+        break;
+    }
+    return fit;
+}
+
 tutti_attention_tile tutti_attention_group(const tutti_node_info *node) {
     const int64_t width = node->in_type[0].shape.dim[3];
     tutti_attention_tile tile = {.block = width <= 64    ? 64
