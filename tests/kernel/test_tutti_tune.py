@@ -37,7 +37,14 @@ with tempfile.TemporaryDirectory() as work:
     check(re.search(r"^    \* \S+ +[0-9.]+ us", done.stdout, re.M), "the winner and its time are shown", done)
     check("\r" not in done.stderr, "no bar where there is no terminal", done)
     done = tune("--models", "mlp", "--batch", "2", "--quiet")
-    check(done.returncode == 0 and done.stdout == "" and done.stderr == "", "what is known is not measured again", done)
+    check(done.returncode == 0 and done.stdout == "" and done.stderr == "", "--quiet says nothing", done)
+    os.environ["TUTTI_LOG"] = "info"
+    done = tune("--models", "mlp", "--batch", "2")
+    check(done.returncode == 0 and "measuring" not in done.stderr, "what is known is not measured again", done)
+    done = tune("--models", "mlp", "--batch", "3", "--again")
+    check(done.returncode == 0 and "measuring" in done.stderr, "but is with --again", done)
+    del os.environ["TUTTI_LOG"]
+    check(count(done) == known, "and batches between two powers of two share it", done)
     done = tune("--export", pack)
     check(done.returncode == 0 and "%d measurements" % known in done.stdout, "a pack is written", done)
     with open(pack) as f:
