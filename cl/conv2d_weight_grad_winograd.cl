@@ -7,7 +7,7 @@
  * at a time in local memory and adds their products to its sums, in register tiles of CT channels c
  * x 16 channels k.
  * partial: [slice][part][36 points][block of 16 c][block of 16 k][c][k].
- * With tiles = spans * tiles_w and pitch = 4 * tiles_w + 2: v, d: 36 * POINT_STEP(blocks of C, of K,
+ * With tiles = spans * tiles_w and pitch = 4 * tiles_w + 2: v, d: 6 * COLUMN_STEP(blocks of C, of K,
  * tiles) floats; mid: 6 * 16 * pitch floats; buffer, dy_buffer: (4 * min(spans, tile rows of an
  * image) + 2) * 16 * pitch floats.
  *
@@ -33,9 +33,9 @@ static inline void dy_points(const float16 *d, float16 *t) {
 
 /* The tiles of a span of dy from the buffer to points, as input_tiles. */
 static inline void dy_tiles(__local const float *buffer, __local float *to, int tiles_h,
-                            int tiles_w, int pitch, int point_step) {
+                            int tiles_w, int pitch, int step) {
     for (int row = 0; row < tiles_h; row++)
-        for (int tile = 0; tile < tiles_w; tile++, to += 16) {
+        for (int tile = 0; tile < tiles_w; tile++, to += 96) {
             float16 mid[6][4];
 #pragma unroll
             for (int s = 0; s < 4; s++) {
@@ -55,12 +55,12 @@ static inline void dy_tiles(__local const float *buffer, __local float *to, int 
                 dy_points(mid[r], t);
 #pragma unroll
                 for (int s = 0; s < 6; s++)
-                    LOCAL_AT(to + (6 * r + s) * point_step) = t[s];
+                    LOCAL_AT(to + s * step + 16 * r) = t[s];
             }
         }
 }
 
-/* sums[c][16 k] (+)= v[tile][c] * d[tile][16 k] */
+/* The products of one point: sums[c][16 k] (+)= v[tile][.][c] * d[tile][.][16 k]. */
 static inline void add_products(__local const float *v, __local const float *d,
                                 __global float *sums, int tiles, int is_first) {
     for (int c0 = 0; c0 < 16; c0 += CT) {
@@ -69,10 +69,10 @@ static inline void add_products(__local const float *v, __local const float *d,
         for (int c = 0; c < CT; c++)
             sum[c] = V(0.0f);
         for (int t = 0; t < tiles; t++) {
-            const float16 dk = *(__local const f16u *)(d + 16 * t);
+            const float16 dk = *(__local const f16u *)(d + 96 * t);
 #pragma unroll
             for (int c = 0; c < CT; c++)
-                sum[c] = fma(V(v[16 * t + c0 + c]), dk, sum[c]);
+                sum[c] = fma(V(v[96 * t + c0 + c]), dk, sum[c]);
         }
         /* Few sums of few terms round less than one sum of all. */
 #pragma unroll
@@ -94,7 +94,7 @@ weight_winograd(__global const float *restrict x, __global const float *restrict
     const int image_rows = ceil_div(OH, 4);
     const int slice = (int)get_global_id(0), part = (int)get_global_id(1);
     const int column0 = part * 4 * tiles_w, pitch = 4 * tiles_w + 2, tiles = spans * tiles_w;
-    const int v_step = POINT_STEP(c_blocks, tiles), d_step = POINT_STEP(k_blocks, tiles);
+    const int v_step = COLUMN_STEP(c_blocks, tiles), d_step = COLUMN_STEP(k_blocks, tiles);
     const int per_slice = ceil_div(ceil_div(images * image_rows, spans), slices) * spans;
     const int begin = min(slice * per_slice, images * image_rows);
     const int end = min(begin + per_slice, images * image_rows);
@@ -116,7 +116,7 @@ weight_winograd(__global const float *restrict x, __global const float *restrict
                 const int rows = min(last - at, image_rows - row);
                 load_span(x + ((size_t)image * C + 16 * c) * H * W, buffer, min(16, C - 16 * c), H,
                           W, 4 * row - ph, column0 - pw, 4 * rows + 2, pitch);
-                input_tiles(buffer, mid, v + 16 * (c * tiles + (at - first) * tiles_w), rows,
+                input_tiles(buffer, mid, v + 96 * (c * tiles + (at - first) * tiles_w), rows,
                             tiles_w, pitch, v_step);
                 at += rows;
             }
@@ -126,15 +126,15 @@ weight_winograd(__global const float *restrict x, __global const float *restrict
                 const int rows = min(last - at, image_rows - row);
                 load_span(dy + ((size_t)image * K + 16 * k) * OH * OW, dy_buffer,
                           min(16, K - 16 * k), OH, OW, 4 * row, column0, 4 * rows, pitch);
-                dy_tiles(dy_buffer, d + 16 * (k * tiles + (at - first) * tiles_w), rows, tiles_w,
+                dy_tiles(dy_buffer, d + 96 * (k * tiles + (at - first) * tiles_w), rows, tiles_w,
                          pitch, d_step);
                 at += rows;
             }
         for (int point = 0; point < 36; point++)
             for (int c = 0; c < c_blocks; c++)
                 for (int k = 0; k < k_blocks; k++)
-                    add_products(v + point * v_step + 16 * c * tiles,
-                                 d + point * d_step + 16 * k * tiles,
+                    add_products(v + point % 6 * v_step + 96 * c * tiles + 16 * (point / 6),
+                                 d + point % 6 * d_step + 96 * k * tiles + 16 * (point / 6),
                                  partial + (size_t)point * sums + 256 * (c * k_blocks + k),
                                  (last - first) * tiles_w, first == begin);
     }

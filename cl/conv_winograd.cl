@@ -2,25 +2,22 @@
  * bias[k] + the sum over c, r, s of w[k][c][r][s] * x[c][h - ph + r][w - pw + s]. x is
  * (images, C, H, W), y is (images, K, OH, OW).
  *
- * winograd_weights: to points, [36][block of 16 k][c][16 k], zero beyond K. w's element (k, c, tap)
- * is at k * k_step + c * c_step + tap, or with the taps backwards (flip), as a data gradient has
- * them. A work-item per (c, block of k): global (C, blocks), any local size.
+ * winograd_weights: to points, [block of 16 k][column of points][c][6 points][16 k], zero beyond K.
+ * w's element (k, c, tap) is at k * k_step + c * c_step + tap, or with the taps backwards (flip), as
+ * a data gradient has them. A work-item per (c, block of k): global (C, blocks), any local size.
  *
  * winograd: a work-item (local size 1) takes `spans` rows of tiles, over the ends of images, of
  * tiles_w tiles: global (ceil(images * tile rows / spans), ceil(tile columns / tiles_w)). It
- * transforms them in local memory, multiplies point by point, in register tiles of TT tiles x KV
- * vectors of 16 channels k, and transforms back. With tiles = spans * tiles_w, rounded up to TT, and pitch = 4 * tiles_w + 2:
- * v, m: 36 * POINT_STEP(blocks of C, of K, tiles) floats; mid: 6 * 16 * pitch floats;
- * buffer: (4 * min(spans, tile rows of an image) + 2) * 16 * pitch floats.
- * K is a multiple of 16 * KV, rounded up to 16. Takes an epilogue. */
+ * transforms them in local memory, multiplies, in register tiles of 6 points x TT tiles x 16
+ * channels k, and transforms back.
+ * With tiles = spans * tiles_w, rounded up to TT, and pitch = 4 * tiles_w + 2:
+ * v: 6 * COLUMN_STEP(blocks of C, tiles) floats; m: 24 * 16 * tiles; mid: 6 * 16 * pitch;
+ * buffer: (4 * min(spans, tile rows of an image) + 2) * 16 * pitch. Takes an epilogue. */
 #include "epilogue.clh"
 #include "winograd.clh"
 
 #ifndef TT
-#define TT 8
-#endif
-#ifndef KV
-#define KV 2
+#define TT 4
 #endif
 
 /* One axis of the transform of 3 taps to 6 points. */
@@ -61,7 +58,7 @@ __kernel void winograd_weights(__global const float *restrict w, __global float 
         float16 t[6];
         weight_points(mid[r], t);
         for (int s = 0; s < 6; s++)
-            GLOBAL_AT(points + 16 * (((size_t)(6 * r + s) * blocks + block) * C + c)) = t[s];
+            GLOBAL_AT(points + 16 * ((((size_t)block * 6 + s) * C + c) * 6 + r)) = t[s];
     }
 }
 
@@ -74,68 +71,56 @@ static inline void output_values(const float16 *m, float16 *y) {
     y[3] = fma(V(P1 * P11), v, fma(V(P2 * P22), t, m[5]));
 }
 
-/* The products of one point: m[k block][tile][16] sums u[k block][c][16] * v[c block][tile][c]. */
-static inline void multiply(__local const float *v, __global const float *u, __local float *m,
-                            int C, int blocks, int tiles_here, int tiles) {
-    for (int k0 = 0; k0 < blocks; k0 += KV)
+/* The products of all tiles for a block of k, with the first axis of the transform to outputs:
+ * mid[tile][row of 4][column of 6][16]. */
+static inline void multiply(__local const float *v, __global const float *u, __local float *mid,
+                            int C, int tiles_here, int tiles, int v_step) {
+    for (int s = 0; s < 6; s++)
         for (int t0 = 0; t0 < tiles_here; t0 += TT) {
-            float16 sum[TT][KV];
+            float16 sum[TT][6];
 #pragma unroll
             for (int t = 0; t < TT; t++)
 #pragma unroll
-                for (int k = 0; k < KV; k++)
-                    sum[t][k] = V(0.0f);
-            __global const float *w = u + (size_t)16 * k0 * C;
-            __local const float *in = v + 16 * t0;
-            for (int c0 = 0; c0 < C; c0 += 16, in += 16 * tiles) {
+                for (int r = 0; r < 6; r++)
+                    sum[t][r] = V(0.0f);
+            __global const float *w = u + (size_t)96 * s * C;
+            __local const float *in = v + s * v_step + 96 * t0;
+            for (int c0 = 0; c0 < C; c0 += 16, in += 96 * tiles) {
                 const int count = min(16, C - c0);
-                for (int c = 0; c < count; c++, w += 16) {
-                    float16 wk[KV];
+                for (int c = 0; c < count; c++, w += 96)
 #pragma unroll
-                    for (int k = 0; k < KV; k++)
-                        wk[k] = *(__global const f16u *)(w + (size_t)16 * k * C);
+                    for (int r = 0; r < 6; r++) {
+                        const float16 wk = *(__global const f16u *)(w + 16 * r);
 #pragma unroll
-                    for (int t = 0; t < TT; t++) {
-                        const float16 a = V(in[16 * t + c]);
-#pragma unroll
-                        for (int k = 0; k < KV; k++)
-                            sum[t][k] = fma(a, wk[k], sum[t][k]);
+                        for (int t = 0; t < TT; t++)
+                            sum[t][r] = fma(V(in[96 * t + 16 * r + c]), wk, sum[t][r]);
                     }
-                }
             }
 #pragma unroll
-            for (int k = 0; k < KV; k++)
+            for (int t = 0; t < TT; t++) {
+                float16 out[4];
+                output_values(sum[t], out);
 #pragma unroll
-                for (int t = 0; t < TT; t++)
-                    LOCAL_AT(m + 16 * ((k0 + k) * tiles + t0 + t)) = sum[t][k];
+                for (int r = 0; r < 4; r++)
+                    LOCAL_AT(mid + 16 * (24 * (t0 + t) + 6 * r + s)) = out[r];
+            }
         }
 }
 
-/* Tiles of a span from points to buffer [row][column of `pitch`][16]. */
-static inline void output_tiles(__local const float *m, __local float *buffer, float16 bias,
-                                int tiles_h, int tiles_w, int pitch, int point_step) {
-    for (int row = 0; row < tiles_h; row++)
-        for (int tile = 0; tile < tiles_w; tile++, m += 16) {
-            float16 mid[4][6];
+/* The other axis: tiles of a span to buffer [row][column of `pitch`][16]. */
+static inline void output_tiles(__local const float *mid, __local float *buffer, float16 bias,
+                                int tiles_h, int tiles_w, int pitch) {
+    for (int row = 0; row < 4 * tiles_h; row++)
+        for (int tile = 0; tile < tiles_w; tile++) {
+            float16 in[6], out[4];
 #pragma unroll
-            for (int s = 0; s < 6; s++) {
-                float16 in[6], out[4];
+            for (int s = 0; s < 6; s++)
+                in[s] = *(__local const f16u *)(mid + 16 * (24 * (row / 4 * tiles_w + tile) +
+                                                            6 * (row % 4) + s));
+            output_values(in, out);
 #pragma unroll
-                for (int r = 0; r < 6; r++)
-                    in[r] = *(__local const f16u *)(m + (6 * r + s) * point_step);
-                output_values(in, out);
-#pragma unroll
-                for (int r = 0; r < 4; r++)
-                    mid[r][s] = out[r];
-            }
-#pragma unroll
-            for (int r = 0; r < 4; r++) {
-                float16 out[4];
-                output_values(mid[r], out);
-#pragma unroll
-                for (int s = 0; s < 4; s++)
-                    LOCAL_AT(buffer + 16 * ((4 * row + r) * pitch + 4 * tile + s)) = out[s] + bias;
-            }
+            for (int s = 0; s < 4; s++)
+                LOCAL_AT(buffer + 16 * (row * pitch + 4 * tile + s)) = out[s] + bias;
         }
 }
 
@@ -158,20 +143,33 @@ static inline void store_span(__local const float *buffer, __global float *y, in
             const int i = min(i0, at.count - 16);
             float16 v[16];
             int column = i % at.width, place = at.to + i / at.width * pitch + column;
+            if (column + 16 <= at.width) {
 #pragma unroll
-            for (int j = 0; j < 16; j++) {
-                v[j] = *(__local const f16u *)(buffer + 16 * place);
-                place++;
-                if (++column == at.width) {
-                    column = 0;
-                    place += pitch - at.width;
+                for (int j = 0; j < 16; j++)
+                    v[j] = *(__local const f16u *)(buffer + 16 * (place + j));
+            } else {
+#pragma unroll
+                for (int j = 0; j < 16; j++) {
+                    v[j] = *(__local const f16u *)(buffer + 16 * place);
+                    place++;
+                    if (++column == at.width) {
+                        column = 0;
+                        place += pitch - at.width;
+                    }
                 }
             }
             TRANSPOSE16(v);
+            __global float *to = y + at.from + i;
+            if (channels == 16) {
 #pragma unroll
-            for (int k = 0; k < 16; k++)
-                if (k < channels)
-                    GLOBAL_AT(y + k * OH * OW + at.from + i) = v[k];
+                for (int k = 0; k < 16; k++)
+                    GLOBAL_AT(to + k * OH * OW) = v[k];
+            } else {
+#pragma unroll
+                for (int k = 0; k < 16; k++)
+                    if (k < channels)
+                        GLOBAL_AT(to + k * OH * OW) = v[k];
+            }
         }
     }
 }
@@ -189,12 +187,12 @@ winograd(__global const float *restrict x, __global const float *restrict points
     const int pitch = 4 * tiles_w + 2;
     const int tiles = ceil_div(spans * tiles_w, TT) * TT;
     const int tiles_here = (end - begin) * tiles_w;
-    const int v_step = POINT_STEP(c_blocks, tiles), m_step = POINT_STEP(k_blocks, tiles);
+    const int v_step = COLUMN_STEP(c_blocks, tiles);
 
-    for (int point = 0; point < 36; point++)
+    for (int column = 0; column < 6; column++)
         for (int c = 0; c < c_blocks; c++)
-            for (int t = tiles_here; t < ceil_div(tiles_here, TT) * TT; t++)
-                LOCAL_AT(v + point * v_step + 16 * (c * tiles + t)) = V(0.0f);
+            for (int t = 6 * tiles_here; t < 6 * ceil_div(tiles_here, TT) * TT; t++)
+                LOCAL_AT(v + column * v_step + 16 * (6 * c * tiles + t)) = V(0.0f);
     for (int i = 0; i < (4 * min(spans, image_rows) + 2) * pitch; i++)
         LOCAL_AT(buffer + 16 * i) = V(0.0f);
 
@@ -204,22 +202,20 @@ winograd(__global const float *restrict x, __global const float *restrict points
             const int rows = min(end - at, image_rows - row);
             load_span(x + ((size_t)image * C + 16 * c) * H * W, buffer, min(16, C - 16 * c), H, W,
                       4 * row - ph, column0 - pw, 4 * rows + 2, pitch);
-            input_tiles(buffer, mid, v + 16 * (c * tiles + (at - begin) * tiles_w), rows, tiles_w,
+            input_tiles(buffer, mid, v + 96 * (c * tiles + (at - begin) * tiles_w), rows, tiles_w,
                         pitch, v_step);
             at += rows;
         }
-    for (int point = 0; point < 36; point++)
-        multiply(v + point * v_step, points + (size_t)16 * point * k_blocks * C, m + point * m_step,
-                 C, k_blocks, tiles_here, tiles);
     for (int k = 0; k < k_blocks; k++) {
+        multiply(v, points + (size_t)36 * 16 * k * C, m, C, tiles_here, tiles, v_step);
         float lane[16];
         for (int i = 0; i < 16; i++)
             lane[i] = has_bias && 16 * k + i < K ? bias[16 * k + i] : 0.0f;
         for (int at = begin; at < end;) {
             const int image = at / image_rows, row = at % image_rows;
             const int rows = min(end - at, image_rows - row);
-            output_tiles(m + 16 * (k * tiles + (at - begin) * tiles_w), buffer, AT(lane), rows,
-                         tiles_w, pitch, m_step);
+            output_tiles(m + 16 * 24 * (at - begin) * tiles_w, buffer, AT(lane), rows, tiles_w,
+                         pitch);
             const size_t plane0 = ((size_t)image * K + 16 * k) * OH * OW;
             const int channels = min(16, K - 16 * k), columns = min(4 * tiles_w, OW - column0);
             const int row_end = min(4 * (row + rows), OH);

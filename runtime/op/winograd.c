@@ -5,8 +5,9 @@
 #define WORK_BYTES (768 * 1024)
 #define TILES_BEST 16
 #define TILES_MAX  32
-/* Partial sums of a weight gradient. */
+/* Partial sums of a weight gradient: at most, and what stays near the cores. */
 #define PARTIAL_BYTES (64 * 1024 * 1024)
+#define PARTIAL_NEAR  (2 * 1024 * 1024)
 
 /* The portions of a convolution: `spans` rows of tiles each, and of those one of `parts`, of
  * `tiles_w` tiles. */
@@ -14,8 +15,8 @@ typedef struct portion {
     int64_t image_rows; /* of tiles, in an image */
     int64_t spans, tiles_w, parts;
     int64_t tile_block, tiles; /* of a portion, rounded up to tile_block */
-    /* Local memory: the tiles of x and of y as points, what lies between two axes of a transform,
-     * and the rows of an image. */
+    /* Local memory: the tiles of x as points, those of y half transformed or (of a weight gradient)
+     * as points, what lies between two axes of a transform of x, and the rows of an image. */
     int64_t x_bytes, y_bytes, mid_bytes, buffer_bytes;
 } portion;
 
@@ -40,15 +41,15 @@ static bool fits(const tutti_conv *p) {
 }
 
 static int64_t point_bytes(int64_t channels, int64_t tiles) {
-    return 4 * 36 * 16 * (ceil_div(channels, 16) * tiles + 1);
+    return 4 * 6 * 16 * (6 * ceil_div(channels, 16) * tiles + 1);
 }
 
 /* Local memory for a portion of that many spans. */
-static void size_up(const tutti_conv *p, portion *w) {
+static void size_up(const tutti_conv *p, bool weight, portion *w) {
     const int64_t pitch = 4 * w->tiles_w + 2;
     w->tiles = ceil_div(w->spans * w->tiles_w, w->tile_block) * w->tile_block;
     w->x_bytes = point_bytes(p->c, w->tiles);
-    w->y_bytes = point_bytes(p->k, w->tiles);
+    w->y_bytes = weight ? point_bytes(p->k, w->tiles) : 4 * 24 * 16 * w->tiles;
     w->mid_bytes = 4 * 6 * 16 * pitch;
     w->buffer_bytes = 4 * (4 * smaller(w->spans, w->image_rows) + 2) * 16 * pitch;
 }
@@ -59,8 +60,8 @@ static int64_t bytes(const portion *w) {
 }
 
 /* False where the tiles do not pay or do not fit. */
-static bool portions_of(const tutti_conv *p, const tutti_device_info *device, int64_t tile_block,
-                        portion *out) {
+static bool portions_of(const tutti_conv *p, const tutti_device_info *device, bool weight,
+                        int64_t tile_block, portion *out) {
     if (!fits(p))
         return false;
     const int64_t room = smaller(WORK_BYTES, (int64_t)device->local_memory_bytes - 256);
@@ -72,11 +73,11 @@ static bool portions_of(const tutti_conv *p, const tutti_device_info *device, in
     w.parts = ceil_div(columns, w.tiles_w);
     /* The portion that fills its blocks of tiles best, neither small nor large. */
     portion best = w;
-    size_up(p, &best);
+    size_up(p, weight, &best);
     if (bytes(&best) > room)
         return false;
     for (w.spans = 2; w.spans * w.tiles_w <= TILES_MAX; w.spans++) {
-        size_up(p, &w);
+        size_up(p, weight, &w);
         const bool fuller = w.spans * w.tiles_w * best.tiles > best.spans * w.tiles_w * w.tiles;
         if (bytes(&w) <= room && (best.spans * w.tiles_w < TILES_BEST || fuller))
             best = w;
@@ -87,21 +88,19 @@ static bool portions_of(const tutti_conv *p, const tutti_device_info *device, in
 
 bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out, const tutti_conv *p, bool transposed) {
-    /* 16 accumulators where there are 32 registers of 16 lanes; there halves or quarters else. */
-    const bool wide = device->width_float >= 16;
+    /* 24 accumulators where there are 32 registers of 16 lanes. */
+    const int tile_block = device->width_float >= 16 ? 4 : 1;
     const int64_t k_blocks = ceil_div(p->k, 16);
-    const int vectors = wide && k_blocks % 2 == 0 ? 2 : 1;
-    const int tile_block = !wide ? 4 : vectors == 2 ? 8 : 16;
     portion w;
-    if (!portions_of(p, device, tile_block, &w))
+    if (!portions_of(p, device, false, tile_block, &w))
         return false;
 
     tutti_candidate *candidate = tutti_lowering_candidate(out, "winograd");
     const uint32_t points =
         tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * 36 * 16 * k_blocks * p->c));
     const char *file = "conv_winograd.cl";
-    tutti_launch *launch = tutti_candidate_launch(out, candidate, file, "winograd_weights",
-                                                  "-DTT=%d -DKV=%d", tile_block, vectors);
+    tutti_launch *launch =
+        tutti_candidate_launch(out, candidate, file, "winograd_weights", "-DTT=%d", tile_block);
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, points);
     const int64_t sizes[] = {p->c, p->k, transposed ? 9 : 9 * p->c, transposed ? 9 * p->k : 9,
@@ -111,8 +110,7 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_range(launch, tutti_extent_const(p->c), 1, 1);
     tutti_launch_range(launch, tutti_extent_const(k_blocks), 1, 1);
 
-    launch = tutti_candidate_launch(out, candidate, file, "winograd", "-DTT=%d -DKV=%d", tile_block,
-                                    vectors);
+    launch = tutti_candidate_launch(out, candidate, file, "winograd", "-DTT=%d", tile_block);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_scratch(out, launch, points);
     /* Without a bias, a pointer that is not read. */
@@ -146,14 +144,17 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
 bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device_info *device,
                                  tutti_lowering *out, const tutti_conv *p) {
     portion w;
-    if (!portions_of(p, device, 1, &w))
+    if (!portions_of(p, device, true, 1, &w))
         return false;
     const int64_t images = tutti_extent_value(p->images, TUTTI_CONV_TYPICAL_BATCH);
     const int64_t c_blocks = ceil_div(p->c, 16), k_blocks = ceil_div(p->k, 16);
     const int64_t slice_bytes = 4 * 36 * 256 * c_blocks * k_blocks * w.parts;
     if (slice_bytes > PARTIAL_BYTES)
         return false;
-    int64_t slices = smaller(4 * (int64_t)device->compute_units, PARTIAL_BYTES / slice_bytes);
+    int64_t slices = smaller(4 * (int64_t)device->compute_units, PARTIAL_NEAR / slice_bytes);
+    slices =
+        slices < 2 * (int64_t)device->compute_units ? 2 * (int64_t)device->compute_units : slices;
+    slices = smaller(slices, PARTIAL_BYTES / slice_bytes);
     slices = smaller(slices, ceil_div(images * w.image_rows, w.spans));
     slices = slices < 1 ? 1 : slices;
 
