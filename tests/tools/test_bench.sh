@@ -123,6 +123,8 @@ json 'd["schema_version"] == 1 and d["benchmark"] == "train" and d["rounds"] == 
 json 'd["limits"]["fma_gflops"] > 0.1 and d["limits"]["copy_gb_per_s"] > 0.1 and d["device"]["id"]'
 json 'len(of("train")) == 1 and of("train")[0]["net"] == "mlp" and of("train")[0]["batch"] == 128'
 json 'all(0 < of("train")[0]["best_ms"] <= of("train")[0]["ms_per_step"] < 1e5 for _ in [0])'
+json 'of("train")[0]["gflops"] > 0.1 and abs(of("train")[0]["gflops"] / of("train")[0]["share"]
+      / d["limits"]["fma_gflops"] - 1) < 1e-9'
 # Labels are random, so the loss stays near that of guessing, or sinks as they are learnt by heart.
 json '0 <= of("train")[0]["loss"] < 3 and of("train")[0]["peak_mib"] > 1'
 # Three layers: as many forward products and weight gradients, one gradient of the data less.
@@ -135,6 +137,12 @@ for peer in torch tinygrad; do
     /usr/bin/python3 "$source_dir/tools/bench_$peer.py" --help >"$dir/out" 2>"$dir/err" || fail "bench_$peer.py --help"
     says "rounds N"
 done
+cat >"$dir/two.json" <<'END'
+{"devices": [{"match": {"platform": "Portable*"}, "partition": [1, 1]}]}
+END
+expect 0 train --filter mlp --select "$dir/two.json"
+expect 5 ops --filter add --select "$dir/two.json"
+complains "two.json has several sub-devices"
 mkdir "$dir/scripts"
 TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch
 says "mlp *torch *its script is missing"

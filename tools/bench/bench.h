@@ -66,6 +66,8 @@ extern const bench_noun bench_ops, bench_gemm, bench_conv, bench_train, bench_st
 
 /* Opens the runtime on what --select names; profiling for times of launches. */
 TUTTI_MUST_USE tutti_status bench_open(bench *b, bool profiling);
+/* The same with the first of these devices only. */
+TUTTI_MUST_USE tutti_status bench_open_first(bench *b);
 void bench_close(bench *b);
 /* Sends a row, which it frees; NULL is out of memory. */
 TUTTI_MUST_USE tutti_status bench_put(const bench *b, cJSON *row);

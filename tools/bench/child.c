@@ -30,7 +30,7 @@ static double number_of(const cJSON *row, const char *key) {
 }
 
 /* Reads rows until the child closes its end. */
-static tutti_status listen(FILE *from_child, bench_take take, void *user) {
+static tutti_status listen(FILE *from_child, bench_take take, void *user, bool *out_ended) {
     tutti_status status = TUTTI_INTERNAL;
     char *line = NULL;
     size_t capacity = 0;
@@ -50,7 +50,16 @@ static tutti_status listen(FILE *from_child, bench_take take, void *user) {
         }
     }
     free(line);
-    return ended ? status : tutti_fail(TUTTI_OPENCL, "the process that measured ended early");
+    *out_ended = ended;
+    return status;
+}
+
+static tutti_status fail_early(int death) {
+    if (WIFSIGNALED(death))
+        return tutti_fail(TUTTI_OPENCL, "the process that measures crashed (signal %d, %s)",
+                          WTERMSIG(death), strsignal(WTERMSIG(death)));
+    return tutti_fail(TUTTI_OPENCL, "the process that measures ended with exit code %d",
+                      WEXITSTATUS(death));
 }
 
 tutti_status bench_child(const bench *b, bench_work work, void *work_user, bench_take take,
@@ -67,14 +76,16 @@ tutti_status bench_child(const bench *b, bench_work work, void *work_user, bench
     close(ends[1]);
     FILE *from_child = pid < 0 ? NULL : fdopen(ends[0], "r");
     tutti_status status = TUTTI_OK;
+    bool ended = true;
+    int death = 0;
     if (from_child == NULL) {
         close(ends[0]);
         status = tutti_fail(TUTTI_IO, "no child process");
     } else {
-        status = listen(from_child, take, take_user);
+        status = listen(from_child, take, take_user, &ended);
         fclose(from_child);
     }
-    if (pid > 0)
-        (void)waitpid(pid, NULL, 0);
-    return status;
+    if (pid > 0 && waitpid(pid, &death, 0) == pid && !ended)
+        return fail_early(death);
+    return ended ? status : tutti_fail(TUTTI_OPENCL, "the process that measures ended early");
 }

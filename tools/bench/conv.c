@@ -162,7 +162,7 @@ static tutti_status conv(bench *b, int32_t index) {
     (void)index;
     bench_limit fma;
     means sums = {0};
-    TUTTI_TRY(bench_open(b, false));
+    TUTTI_TRY(bench_open_first(b));
     TUTTI_TRY(bench_limit_fma(b, &fma));
     tutti_status status = run_all(b, &fma, &sums);
     if (status == TUTTI_OK)

@@ -304,7 +304,7 @@ static tutti_status gemm(bench *b, int32_t index) {
     *(void **)&with.cblas =
         open_library(b, "openblas", "libopenblas.so.0", "cblas_sgemm", &libraries[0]);
     *(void **)&with.dnnl = open_library(b, "onednn", "libdnnl.so.2", "dnnl_sgemm", &libraries[1]);
-    TUTTI_TRY(bench_open(b, false));
+    TUTTI_TRY(bench_open_first(b));
     TUTTI_TRY(bench_limit_fma(b, &fma));
     const tutti_status status = run_all(b, &with, &fma);
     bench_limit_close(&fma);

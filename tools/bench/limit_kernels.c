@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "device/quirks.h"
 #include "device/simple_program.h"
 #include "kernel/embedded.h"
 #include "kernel/runtime.h"
@@ -59,12 +60,13 @@ static tutti_status set_rounds(bench_limit *l) {
 static tutti_status open_fma(const bench *b, bench_limit *l) {
     const uint32_t units = b->runtime->devices[0].info.compute_units;
     const bool cpu = b->runtime->devices[0].info.type == TUTTI_DEVICE_CPU;
-    const size_t global = (size_t)units * (cpu ? 4 : 2048);
+    const bool interpreter = (b->runtime->devices[0].quirks & TUTTI_QUIRK_INTERPRETER) != 0;
+    const size_t global = interpreter ? 1 : (size_t)units * (cpu ? 4 : 2048);
     const cl_int rounds = 256;
     const float scale = 0.999F, shift = 0.001F;
     TUTTI_TRY(open_limit(b, global * sizeof(float), l));
     l->global = global;
-    l->local = cpu || b->runtime->devices[0].info.max_work_group < 64 ? 1 : 64;
+    l->local = cpu || interpreter || b->runtime->devices[0].info.max_work_group < 64 ? 1 : 64;
     const tutti_simple_arg args[] = {{.memory = l->a},
                                      {.size_bytes = sizeof rounds, .value = &rounds},
                                      {.size_bytes = sizeof scale, .value = &scale},

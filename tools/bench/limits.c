@@ -32,6 +32,5 @@ tutti_status bench_limits_run(bench *b, bench_limits *out, cJSON *device) {
     bench_text(device, "platform", info->platform_name);
     bench_text(device, "driver", info->driver_version);
     bench_number(device, "compute_units", info->compute_units);
-    bench_number(device, "devices", tutti_runtime_device_count(b->runtime));
     return TUTTI_OK;
 }

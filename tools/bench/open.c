@@ -4,8 +4,7 @@
 #include "base/status.h"
 #include "bench.h"
 
-tutti_status bench_open(bench *b, bool profiling) {
-    const char *select = b->options->select != NULL ? b->options->select : "auto";
+static tutti_status open_on(bench *b, const char *select, bool profiling) {
     TUTTI_TRY(tutti_profile_open(select, &b->profile));
     b->used = *b->profile;
     b->entries = calloc((size_t)b->used.n_devices + 1, sizeof *b->entries);
@@ -16,6 +15,23 @@ tutti_status bench_open(bench *b, bool profiling) {
         b->entries[i].queue_profiling |= profiling;
     b->used.devices = b->entries;
     return tutti_runtime_open(&b->used, &b->runtime);
+}
+
+tutti_status bench_open(bench *b, bool profiling) {
+    return open_on(b, b->options->select != NULL ? b->options->select : "auto", profiling);
+}
+
+tutti_status bench_open_first(bench *b) {
+    char id[64];
+    TUTTI_TRY(bench_open(b, false));
+    if (tutti_runtime_device_count(b->runtime) == 1)
+        return TUTTI_OK;
+    snprintf(id, sizeof id, "%s", tutti_runtime_device(b->runtime, 0)->id);
+    if (strchr(id, '/') != NULL)
+        return tutti_fail(TUTTI_BAD_INPUT, "%s has several sub-devices, and one is measured here",
+                          b->options->select);
+    bench_close(b);
+    return open_on(b, id, false);
 }
 
 void bench_close(bench *b) {

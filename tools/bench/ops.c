@@ -83,7 +83,7 @@ static tutti_status run_all(const bench *b, bench_limit *copy) {
 static tutti_status ops(bench *b, int32_t index) {
     (void)index;
     bench_limit copy;
-    TUTTI_TRY(bench_open(b, false));
+    TUTTI_TRY(bench_open_first(b));
     TUTTI_TRY(bench_limit_copy(b, bench_quick() ? COPY_BYTES / 64 : COPY_BYTES, &copy));
     const tutti_status status = run_all(b, &copy);
     bench_limit_close(&copy);

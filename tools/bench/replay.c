@@ -92,7 +92,7 @@ static tutti_status measure(const bench *b, const char *name, replay *r) {
 static tutti_status run_replay(bench *b, int32_t index) {
     replay r = {0};
     tutti_graph *g;
-    TUTTI_TRY(bench_open(b, false));
+    TUTTI_TRY(bench_open_first(b));
     TUTTI_TRY(tutti_graph_make(&g));
     builders[index](g);
     const bool training = builders[index] == build_training;

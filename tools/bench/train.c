@@ -8,6 +8,7 @@
 #include "kernels.h"
 #include "nets.h"
 #include "peer.h"
+#include "plan/plan.h"
 
 enum { MAX_PEERS = 4 };
 
@@ -85,6 +86,21 @@ static cJSON *result_row(const bench_net *net, const char *who, const char *how,
     return row;
 }
 
+/* Operations and bytes of all ops of a step, on whichever device, each tensor of an op once. */
+static tutti_cost cost_of(const tutti_plan *plan, int64_t batch) {
+    tutti_cost sum = {0};
+    const tutti_plan_mode *mode = &plan->devices[plan->owner].modes[TUTTI_TRAIN];
+    for (int32_t i = 0; i < mode->n_steps; i++) {
+        const tutti_item *item = &mode->program.items[mode->steps[i].item];
+        if (item->kind != TUTTI_ITEM_NODE || mode->steps[i].candidate == NULL)
+            continue;
+        const tutti_cost cost = item->node.op->cost(&item->node, batch);
+        sum.flops += cost.flops;
+        sum.bytes += cost.bytes;
+    }
+    return sum;
+}
+
 static tutti_status put_own(const bench *b, training *t, double steps_mib, double whole_mib,
                             double *out_median_s) {
     double planned = 0;
@@ -95,6 +111,10 @@ static tutti_status put_own(const bench *b, training *t, double steps_mib, doubl
     bench_number(row, "peak_mib", steps_mib);
     bench_number(row, "start_peak_mib", whole_mib);
     bench_number(row, "planned_mib", planned / 1048576);
+    const tutti_cost cost = cost_of(t->plan, t->net->batch);
+    bench_number(row, "gflops", cost.flops / median_s * 1e-9);
+    bench_number(row, "share", cost.flops / median_s * 1e-9 / b->limits.fma_gflops);
+    bench_number(row, "gb_per_s", cost.bytes / median_s * 1e-9);
     bench_number(row, "loss", t->data.loss);
     *out_median_s = median_s;
     return bench_put(b, row);
@@ -159,6 +179,8 @@ static const bench_column result_columns[] = {
     {"peak_mib", "peak MiB", 9, 0},
     {"start_peak_mib", "at start", 9, 0},
     {"planned_mib", "planned", 9, 1},
+    {"gflops", "GFLOP/s", 8, 1},
+    {"share", "/FMA", 6, 2},
 };
 
 static const bench_column problem_columns[] = {
