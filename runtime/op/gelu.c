@@ -13,7 +13,7 @@ static tutti_status expr(const tutti_node_info *node, const char *const *in, cha
                          size_t text_size) {
     (void)node;
     char root[TUTTI_F32_TEXT];
-    return tutti_expr(text, text_size, "0.5f * %s * erfc(-%s * %s)", in[0], in[0],
+    return tutti_expr(text, text_size, "0.5f * %s * erfc_f32(-%s * %s)", in[0], in[0],
                       tutti_f32_text((float)M_SQRT1_2, root));
 }
 
@@ -70,6 +70,7 @@ const tutti_op tutti_op_gelu = {
     .grad = grad,
     .ref = ref,
     .expr = expr,
+    .expr_prelude = "#include \"erf.clh\"\n",
     .examples = examples,
     .n_examples = TUTTI_COUNT(examples),
 };
