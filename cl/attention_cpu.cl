@@ -18,9 +18,9 @@ static inline float soften(__local float *s, __global const float *mask, int mas
             x += mask16(mask + c * mask_j, mask_j, visible - c);
         x = select((float16)(-INFINITY), x, (int16)(c) + LANES < (int16)(visible));
         put16(s + c, x);
-        high = LARGER(x, high);
+        high = fmax(high, x);
     }
-    const float before = *highest, now = LARGER(before, largest16(high).s0);
+    const float before = *highest, now = fmax(before, max16(high));
     const float16 base = (float16)(now == -INFINITY ? 0.0f : now);
     float16 sum = (float16)(0.0f);
     for (int c = 0; c < columns; c += 16) {
@@ -30,7 +30,7 @@ static inline float soften(__local float *s, __global const float *mask, int mas
     }
     const float factor = exp(before - base.s0);
     *highest = now;
-    *total = *total * factor + total16(sum).s0;
+    *total = *total * factor + sum16(sum);
     return factor;
 }
 
