@@ -1,4 +1,5 @@
-/* Generated kernels for elementwise nodes, one node or a chain of them. */
+/* Generated kernels for elementwise nodes, one node or a chain of them, and chains that became the
+ * epilogue of the op before them. */
 #ifndef TUTTI_GRAPH_FUSE_H
 #define TUTTI_GRAPH_FUSE_H
 
@@ -10,7 +11,7 @@
 #define TUTTI_FUSE_MEMBERS_MAX  32
 #define TUTTI_FUSE_INPUTS_MAX   16 /* of one member */
 
-/* A node of a chain. Each has one output, of the chain's shape. */
+/* A node of a chain. Each has one output, of as many elements as the others'. */
 typedef struct tutti_fused_member {
     tutti_node_info node;
     /* Per input: k >= 0 is input k of the fused node, k < 0 is the result of member -1 - k. */
@@ -22,13 +23,36 @@ typedef struct tutti_fused_member {
 typedef struct tutti_fused_chain {
     const tutti_fused_member *members; /* in topological order */
     int32_t n_members;
+    const tutti_shape *shapes; /* by input: of the result to which it is broadcast */
     const char *label;
 } tutti_fused_chain;
 
-/* Lowers a chain (graph/generate.c). */
-TUTTI_MUST_USE tutti_status tutti_chain_lower(const tutti_node_info *node,
-                                              const tutti_fused_chain *chain,
-                                              const tutti_device_info *device, tutti_lowering *out);
+/* What attr of a node points to that takes an epilogue. Its inputs are those of `base`, then those
+ * of `rest` without the result of `base`; its outputs are those of `rest`. */
+typedef struct tutti_epilogue {
+    tutti_node_info base; /* an op with the flag TUTTI_OP_EPILOGUE */
+    tutti_node_info rest; /* a fused or an elementwise node */
+    const char *label;
+} tutti_epilogue;
+
+/* A chain of one node. */
+typedef struct tutti_single_chain {
+    tutti_fused_member member;
+    int32_t source[TUTTI_FUSE_INPUTS_MAX];
+    tutti_shape shapes[TUTTI_FUSE_INPUTS_MAX];
+} tutti_single_chain;
+/* The chain of a fused node; of another elementwise node a single one, kept in *single. */
+tutti_fused_chain tutti_fused_chain_of(const tutti_node_info *node, tutti_single_chain *single);
+/* True when the shapes have the same number of elements, whatever the batch. */
+static inline bool tutti_fuse_same_count(const tutti_shape *a, const tutti_shape *b) {
+    const tutti_extent x = tutti_extent_count(a), y = tutti_extent_count(b);
+    return x.base == y.base && x.per_sample == y.per_sample;
+}
+/* Adds the launch of a chain's kernel (graph/chain.c). */
+TUTTI_MUST_USE tutti_status tutti_chain_launch(const tutti_node_info *node,
+                                               const tutti_fused_chain *chain,
+                                               const tutti_device_info *device, tutti_lowering *out,
+                                               tutti_candidate *candidate);
 /* Lowers an elementwise node that has no lower of its own. */
 TUTTI_MUST_USE tutti_status tutti_elementwise_lower(const tutti_node_info *node,
                                                     const tutti_device_info *device,

@@ -1,4 +1,4 @@
-/* The fused op: a chain of elementwise nodes as one node. Its kernel comes from generate.c. */
+/* The fused op: a chain of elementwise nodes as one node. Its kernel comes from chain.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,8 @@
 
 static tutti_status fused_lower(const tutti_node_info *node, const tutti_device_info *device,
                                 tutti_lowering *out) {
-    return tutti_chain_lower(node, node->attr, device, out);
+    return tutti_chain_launch(node, node->attr, device, out,
+                              tutti_lowering_candidate(out, "generated"));
 }
 
 static tutti_cost fused_cost(const tutti_node_info *node, int64_t n) {
@@ -66,11 +67,29 @@ const tutti_op tutti_op_fused = {.name = "fused",
                                  .lower = fused_lower,
                                  .ref = fused_ref};
 
+tutti_fused_chain tutti_fused_chain_of(const tutti_node_info *node, tutti_single_chain *single) {
+    if (node->op == &tutti_op_fused)
+        return *(const tutti_fused_chain *)node->attr;
+    for (int32_t k = 0; k < TUTTI_FUSE_INPUTS_MAX; k++) {
+        single->source[k] = k;
+        single->shapes[k] = node->out_type[0].shape;
+    }
+    single->member = (tutti_fused_member){.node = *node, .source = single->source, .output = 0};
+    return (tutti_fused_chain){.members = &single->member,
+                               .n_members = 1,
+                               .shapes = single->shapes,
+                               .label = node->op->name};
+}
+
 int32_t tutti_fused_size(const tutti_node_info *node) {
+    if (node->op == &tutti_op_epilogue)
+        return 1 + tutti_fused_size(&((const tutti_epilogue *)node->attr)->rest);
     return node->op == &tutti_op_fused ? ((const tutti_fused_chain *)node->attr)->n_members : 1;
 }
 
 const char *tutti_fused_label(const tutti_node_info *node) {
+    if (node->op == &tutti_op_epilogue)
+        return ((const tutti_epilogue *)node->attr)->label;
     return node->op == &tutti_op_fused ? ((const tutti_fused_chain *)node->attr)->label
                                        : node->op->name;
 }

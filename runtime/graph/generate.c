@@ -1,35 +1,16 @@
-/* Kernels generated from the expressions of elementwise ops. The text depends on nothing but the
- * expressions and the broadcast patterns, so that equal chains share one program, whatever the
- * batch.
- *
- * Two forms. Flat: a work-item takes element i of the result, and finds those of broadcast operands
- * by division. Rows: a work-item takes column x of row r, and no division is needed where operands
- * are whole rows or one value per row; CPUs then read contiguous vectors. PoCL 3.1 makes vectors only
- * where no work-item leaves early for its column (6 to 20 times the time otherwise), so that a
- * work-group's width divides the columns. GPUs hide the division behind the memory. */
+/* Text from the expressions of elementwise ops. It depends on nothing but the expressions and the
+ * broadcast patterns, so that equal chains share one program, whatever the batch. */
+#include "graph/generate.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
-#include "base/strbuf.h"
-#include "graph/fuse.h"
 #include "graph/lowering.h"
 
-#define EXPR_MAX      4096
-#define SCALARS_MAX   16
-#define ENTRY_MAX     64
-#define LOCAL_SIZE    256
-#define COLUMNS_MIN   16 /* of the rows form */
-#define LOCAL_ROW_MIN 32 /* of the rows form, where rows are longer */
-
-/* The kernel's work besides its operands. */
-typedef struct needs {
-    uint32_t scalars[SCALARS_MAX];
-    int32_t n_scalars;
-    bool random, inv_batch;
-} needs;
+#define EXPR_MAX 4096
 
 static uint32_t host_seed_lo(const tutti_run_values *run, const void *attr) {
     (void)attr;
@@ -66,7 +47,8 @@ static bool is_word(char c) {
 }
 
 /* Finds the identifiers S<index> in an expression. */
-static tutti_status find_scalars(const tutti_node_info *node, const char *expr, needs *out) {
+static tutti_status find_scalars(const tutti_node_info *node, const char *expr,
+                                 tutti_chain_needs *out) {
     for (const char *c = expr; *c != '\0'; c++) {
         if (*c != 'S' || (c != expr && is_word(c[-1])) || c[1] < '0' || c[1] > '9')
             continue;
@@ -77,9 +59,9 @@ static tutti_status find_scalars(const tutti_node_info *node, const char *expr, 
         int32_t k = 0;
         while (k < out->n_scalars && out->scalars[k] != index)
             k++;
-        if (k == SCALARS_MAX)
+        if (k == TUTTI_CHAIN_SCALARS_MAX)
             return tutti_op_fail(node, TUTTI_UNSUPPORTED, "more than %d scalars in one kernel",
-                                 SCALARS_MAX);
+                                 TUTTI_CHAIN_SCALARS_MAX);
         if (k == out->n_scalars)
             out->scalars[out->n_scalars++] = (uint32_t)index;
     }
@@ -141,88 +123,77 @@ static void put_index(tutti_strbuf *text, const tutti_shape *operand, const tutt
         tutti_strbuf_puts(text, "0u");
 }
 
-/* How the kernel is laid out over the result. */
-typedef struct form {
-    int32_t axis;    /* rows: the first axis of the columns; flat: 0 */
-    int64_t columns; /* rows; flat: 0 */
-    int64_t local[2];
-} form;
-
-/* Work-items of a group along a row of `columns`: all of them, or the most that divide it, or the
- * most that there can be when those are too few. */
-static int64_t row_local(int64_t columns, int64_t most) {
-    for (int64_t local = columns < most ? columns : most; local >= LOCAL_ROW_MIN; local--)
-        if (columns % local == 0)
-            return local;
-    return columns < most ? columns : most;
-}
-
-/* The rows form where it pays: columns are the last axes, over which each operand is either there
- * or broadcast throughout. */
-static form choose_form(const tutti_node_info *node, const tutti_device_info *device) {
-    const tutti_shape *shape = &node->out_type[0].shape;
-    form f = {.local = {LOCAL_SIZE, 1}};
-    if (device != NULL)
-        while (f.local[0] > 1 &&
-               (f.local[0] > device->max_work_group || f.local[0] > device->max_work_item[0]))
-            f.local[0] /= 2;
-    if (device == NULL || (device->type & TUTTI_DEVICE_CPU) == 0)
-        return f;
-    int32_t axis = 0;
-    for (int32_t k = 0; k < node->n_in; k++) {
-        int32_t last = -1;
-        for (int32_t i = 0; i < shape->rank; i++) {
-            if (is_single(shape, i))
-                continue;
-            const tutti_shape *operand = &node->in_type[k].shape;
-            if (last >= 0 && i > axis &&
-                is_broadcast(operand, shape, i) != is_broadcast(operand, shape, last))
-                axis = i;
-            last = i;
-        }
-    }
-    int64_t columns = 1;
-    for (int32_t i = axis; i < shape->rank; i++)
-        columns *= shape->dim[i];
-    if (axis == 0 || columns < COLUMNS_MIN)
-        return f;
-    const int64_t local = row_local(columns, f.local[0]);
-    f.axis = axis;
-    f.columns = columns;
-    f.local[1] = f.local[0] / local;
-    if (f.local[1] > device->max_work_item[1])
-        f.local[1] = 1;
-    f.local[0] = local;
-    return f;
-}
-
-static void put_load(tutti_strbuf *text, const tutti_node_info *node, int32_t k, const form *f) {
-    const tutti_shape *shape = &node->out_type[0].shape, *operand = &node->in_type[k].shape;
-    tutti_strbuf_printf(text, "    const float x%" PRId32 " = %sin%" PRId32 "[", k,
-                        node->in_type[k].dtype == TUTTI_I32 ? "(float)" : "", k);
-    bool full = true, columns = false;
-    for (int32_t i = 0; i < shape->rank; i++) {
+/* The elements of the last axes over which the operand is either there or broadcast throughout;
+ * INT64_MAX when that is so over all axes. */
+static int64_t uniform_columns(const tutti_shape *operand, const tutti_shape *shape) {
+    int64_t count = 1;
+    int32_t last = -1;
+    for (int32_t i = shape->rank - 1; i >= 0; i--) {
         if (is_single(shape, i))
             continue;
-        const bool broadcast = is_broadcast(operand, shape, i);
-        full &= !broadcast;
-        columns |= !broadcast && i >= f->axis;
+        if (last >= 0 && is_broadcast(operand, shape, i) != is_broadcast(operand, shape, last))
+            return count;
+        last = i;
+        count *= shape->dim[i];
     }
-    if (full) {
-        tutti_strbuf_puts(text, "i");
-    } else if (f->columns == 0) {
+    return INT64_MAX;
+}
+
+/* The axis from which on the shape has `columns` elements, or -1. */
+static int32_t axis_of(const tutti_shape *shape, int64_t columns) {
+    int64_t count = 1;
+    int32_t axis = shape->rank;
+    while (axis > (shape->batched ? 1 : 0) && count < columns)
+        count *= shape->dim[--axis];
+    return count == columns ? axis : -1;
+}
+
+int64_t tutti_chain_columns(const tutti_node_info *node, const tutti_fused_chain *chain) {
+    int64_t columns = INT64_MAX;
+    for (int32_t k = 0; k < node->n_in; k++) {
+        const int64_t own = uniform_columns(&node->in_type[k].shape, &chain->shapes[k]);
+        columns = own < columns ? own : columns;
+    }
+    for (int32_t k = 0; k < node->n_in; k++)
+        if (uniform_columns(&node->in_type[k].shape, &chain->shapes[k]) != INT64_MAX &&
+            axis_of(&chain->shapes[k], columns) < 0)
+            return 0;
+    return columns == INT64_MAX ? 0 : columns;
+}
+
+static const char *c_type(tutti_dtype dtype) {
+    return dtype == TUTTI_I32 ? "int" : "float";
+}
+
+static void put_load(tutti_strbuf *text, const tutti_node_info *node,
+                     const tutti_fused_chain *chain, int32_t k, tutti_tensor base,
+                     int64_t columns) {
+    if (node->in[k].id == base.id) {
+        tutti_strbuf_printf(text, "    const float x%" PRId32 " = out0[i];\n", k);
+        return;
+    }
+    const tutti_shape *shape = &chain->shapes[k], *operand = &node->in_type[k].shape;
+    tutti_strbuf_printf(text, "    const float x%" PRId32 " = %sin%" PRId32 "[", k,
+                        node->in_type[k].dtype == TUTTI_I32 ? "(float)" : "", k);
+    int32_t last = shape->rank - 1;
+    while (last > 0 && is_single(shape, last))
+        last--;
+    const bool there = shape->rank > 0 && !is_broadcast(operand, shape, last);
+    if (uniform_columns(operand, shape) == INT64_MAX) {
+        tutti_strbuf_puts(text, there ? "i" : "0u");
+    } else if (columns == 0) {
         put_index(text, operand, shape, shape->rank, "i");
     } else {
-        tutti_strbuf_puts(text, columns ? "(" : "");
-        put_index(text, operand, shape, f->axis, "r");
-        if (columns)
-            tutti_strbuf_printf(text, ") * %" PRId64 "u + x", f->columns);
+        tutti_strbuf_puts(text, there ? "(" : "");
+        put_index(text, operand, shape, axis_of(shape, columns), "r");
+        if (there)
+            tutti_strbuf_printf(text, ") * %" PRId64 "u + x", columns);
     }
     tutti_strbuf_puts(text, "];\n");
 }
 
-/* The bodies: loads are in `body` first, so that an output may share memory with an operand. */
-static tutti_status put_members(const tutti_fused_chain *chain, tutti_strbuf *body, needs *out) {
+static tutti_status put_members(tutti_strbuf *body, const tutti_fused_chain *chain,
+                                tutti_chain_needs *out) {
     char *expr = malloc(EXPR_MAX);
     if (expr == NULL)
         return tutti_fail_memory(EXPR_MAX, "an expression");
@@ -256,7 +227,7 @@ static tutti_status put_members(const tutti_fused_chain *chain, tutti_strbuf *bo
     return status;
 }
 
-static void put_preludes(const tutti_fused_chain *chain, tutti_strbuf *text) {
+void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain) {
     for (int32_t m = 0; m < chain->n_members; m++) {
         const char *prelude = chain->members[m].node.op->expr_prelude;
         bool seen = prelude == NULL;
@@ -269,135 +240,73 @@ static void put_preludes(const tutti_fused_chain *chain, tutti_strbuf *text) {
     }
 }
 
-/* "tutti_add_relu": never the name of a built-in function. */
-static void entry_name(const tutti_fused_chain *chain, char entry[ENTRY_MAX]) {
-    size_t used = (size_t)snprintf(entry, ENTRY_MAX, "tutti");
-    for (int32_t m = 0; m < chain->n_members && used < ENTRY_MAX - 1; m++) {
-        const int wrote =
-            snprintf(entry + used, ENTRY_MAX - used, "_%s", chain->members[m].node.op->name);
-        used += wrote > 0 ? (size_t)wrote : 0;
+void tutti_put_parameters(tutti_strbuf *text, const tutti_node_info *node, tutti_tensor base,
+                          const tutti_chain_needs *needs, const char *before, const char *types) {
+    static const char *const random[] = {"SEED_LO", "SEED_HI", "STEP", "sample_lo", "sample_hi"};
+    for (int32_t k = 0; k < node->n_in; k++) {
+        if (node->in[k].id == base.id)
+            continue;
+        tutti_strbuf_puts(text, before);
+        if (types != NULL)
+            tutti_strbuf_printf(text, "__global const %s *%s", c_type(node->in_type[k].dtype),
+                                types);
+        tutti_strbuf_printf(text, "in%" PRId32, k);
     }
-    for (char *c = entry; *c != '\0'; c++)
-        if (!is_word(*c))
-            *c = '_';
+    for (int32_t k = base.id != 0; k < node->n_out; k++) {
+        tutti_strbuf_puts(text, before);
+        if (types != NULL)
+            tutti_strbuf_printf(text, "__global float *%s", types);
+        tutti_strbuf_printf(text, "out%" PRId32, k);
+    }
+    for (int32_t k = 0; k < needs->n_scalars; k++)
+        tutti_strbuf_printf(text, "%s%sS%" PRIu32, before, types != NULL ? "const float " : "",
+                            needs->scalars[k]);
+    if (needs->inv_batch)
+        tutti_strbuf_printf(text, "%s%sINV_BATCH", before, types != NULL ? "const float " : "");
+    for (size_t k = 0; needs->random && k < sizeof random / sizeof *random; k++)
+        tutti_strbuf_printf(text, "%s%s%s", before, types != NULL ? "const uint " : "", random[k]);
 }
 
-static const char *c_type(tutti_dtype dtype) {
-    return dtype == TUTTI_I32 ? "int" : "float";
-}
-
-static tutti_status put_kernel(const tutti_node_info *node, const tutti_fused_chain *chain,
-                               const char *entry, const form *f, tutti_strbuf *text, needs *out) {
-    const tutti_shape *shape = &node->out_type[0].shape;
-    tutti_strbuf body = {0};
-    tutti_status status = put_members(chain, &body, out);
-    put_preludes(chain, text);
-    tutti_strbuf_printf(text,
-                        "__kernel __attribute__((reqd_work_group_size(%" PRId64 ", %" PRId64
-                        ", 1))) void %s(\n",
-                        f->local[0], f->local[1], entry);
+void tutti_launch_chain(tutti_lowering *out, tutti_launch *launch, const tutti_node_info *node,
+                        tutti_tensor base, const tutti_chain_needs *needs) {
     for (int32_t k = 0; k < node->n_in; k++)
-        tutti_strbuf_printf(text, "    __global const %s *in%" PRId32 ",\n",
-                            c_type(node->in_type[k].dtype), k);
-    for (int32_t k = 0; k < node->n_out; k++)
-        tutti_strbuf_printf(text, "    __global float *out%" PRId32 ",\n", k);
-    for (int32_t k = 0; k < out->n_scalars; k++)
-        tutti_strbuf_printf(text, "    const float S%" PRIu32 ",\n", out->scalars[k]);
-    if (out->inv_batch)
-        tutti_strbuf_puts(text, "    const float INV_BATCH,\n");
-    if (out->random)
-        tutti_strbuf_puts(text, "    const uint SEED_LO, const uint SEED_HI, const uint STEP,\n"
-                                "    const uint sample_lo, const uint sample_hi,\n");
-    char guard[48] = "";
-    if (f->columns > 0 && f->columns % f->local[0] != 0)
-        snprintf(guard, sizeof guard, "x_id >= %" PRId64 "u || ", f->columns);
-    if (f->columns > 0)
-        tutti_strbuf_printf(text,
-                            "    const int rows) {\n"
-                            "    const size_t x_id = get_global_id(0), r_id = get_global_id(1);\n"
-                            "    if (%sr_id >= (size_t)rows)\n"
-                            "        return;\n"
-                            "    const uint x = (uint)x_id, r = (uint)r_id;\n"
-                            "    const uint i = r * %" PRId64 "u + x;\n",
-                            guard, f->columns);
-    else
-        tutti_strbuf_puts(text, "    const int total) {\n"
-                                "    const size_t id = get_global_id(0);\n"
-                                "    if (id >= (size_t)total)\n"
-                                "        return;\n"
-                                "    const uint i = (uint)id;\n");
-    if (out->random) {
-        const int64_t per_sample = tutti_extent_count(shape).per_sample;
-        tutti_strbuf_printf(text,
-                            "    const ulong element = "
-                            "(((ulong)sample_hi << 32) | sample_lo) * %" PRId64 "ul + i;\n"
-                            "    const uint ELEM_LO = (uint)element;\n"
-                            "    const uint ELEM_HI = (uint)(element >> 32);\n",
-                            per_sample);
-    }
-    for (int32_t k = 0; k < node->n_in; k++)
-        put_load(text, node, k, f);
-    tutti_strbuf_append(text, body.text == NULL ? "" : body.text, body.length);
-    for (int32_t m = 0; m < chain->n_members; m++)
-        if (chain->members[m].output >= 0)
-            tutti_strbuf_printf(text, "    out%" PRId32 "[i] = v%" PRId32 ";\n",
-                                chain->members[m].output, m);
-    tutti_strbuf_puts(text, "}\n");
-    if (status == TUTTI_OK && (body.failed || text->failed))
-        status = tutti_fail_memory(0, "a generated kernel");
-    tutti_strbuf_free(&body);
-    return status;
-}
-
-tutti_status tutti_chain_lower(const tutti_node_info *node, const tutti_fused_chain *chain,
-                               const tutti_device_info *device, tutti_lowering *out) {
-    for (int32_t k = 0; k < node->n_out; k++)
-        if (node->out_type[k].dtype != TUTTI_F32)
-            return tutti_op_fail(node, TUTTI_UNSUPPORTED, "an elementwise op must give f32");
-    const form f = choose_form(node, device);
-    char entry[ENTRY_MAX];
-    entry_name(chain, entry);
-    tutti_strbuf text = {0};
-    needs extra = {0};
-    tutti_status status = put_kernel(node, chain, entry, &f, &text, &extra);
-    if (status != TUTTI_OK) {
-        tutti_strbuf_free(&text);
-        return status;
-    }
-    tutti_candidate *candidate = tutti_lowering_candidate(out, "generated");
-    tutti_launch *launch = tutti_candidate_launch_source(out, candidate, text.text, entry, "");
-    tutti_strbuf_free(&text);
-    for (int32_t k = 0; k < node->n_in; k++)
-        tutti_launch_tensor(out, launch, node->in[k]);
-    for (int32_t k = 0; k < node->n_out; k++)
+        if (node->in[k].id != base.id)
+            tutti_launch_tensor(out, launch, node->in[k]);
+    for (int32_t k = base.id != 0; k < node->n_out; k++)
         tutti_launch_tensor(out, launch, node->out[k]);
-    for (int32_t k = 0; k < extra.n_scalars; k++)
-        tutti_launch_scalar(out, launch, extra.scalars[k]);
-    if (extra.inv_batch)
+    for (int32_t k = 0; k < needs->n_scalars; k++)
+        tutti_launch_scalar(out, launch, needs->scalars[k]);
+    if (needs->inv_batch)
         tutti_launch_host_f32(out, launch, host_inv_batch);
-    if (extra.random) {
+    if (needs->random) {
         tutti_launch_host_u32(out, launch, host_seed_lo);
         tutti_launch_host_u32(out, launch, host_seed_hi);
         tutti_launch_host_u32(out, launch, host_step);
         tutti_launch_host_u32(out, launch, host_sample_lo);
         tutti_launch_host_u32(out, launch, host_sample_hi);
     }
-    tutti_extent total = tutti_extent_count(&node->out_type[0].shape);
-    if (f.columns > 0) {
-        total = (tutti_extent){total.base / f.columns, total.per_sample / f.columns};
-        tutti_launch_range(launch, tutti_extent_const(f.columns), 1, f.local[0]);
-    }
-    tutti_launch_i32(out, launch, total);
-    tutti_launch_range(launch, total, 1, f.columns > 0 ? f.local[1] : f.local[0]);
-    return tutti_lowering_status(out);
 }
 
-tutti_status tutti_elementwise_lower(const tutti_node_info *node, const tutti_device_info *device,
-                                     tutti_lowering *out) {
-    int32_t source[TUTTI_FUSE_INPUTS_MAX];
-    for (int32_t k = 0; k < TUTTI_FUSE_INPUTS_MAX; k++)
-        source[k] = k;
-    const tutti_fused_member member = {.node = *node, .source = source, .output = 0};
-    const tutti_fused_chain chain = {.members = &member, .n_members = 1, .label = node->op->name};
-    return tutti_chain_lower(node, &chain, device, out);
+tutti_status tutti_put_body(tutti_strbuf *text, const tutti_node_info *node,
+                            const tutti_fused_chain *chain, tutti_tensor base, int64_t columns,
+                            tutti_chain_needs *out_needs) {
+    tutti_strbuf members = {0};
+    const tutti_status status = put_members(&members, chain, out_needs);
+    if (out_needs->random)
+        tutti_strbuf_printf(text,
+                            "    const ulong element = "
+                            "(((ulong)sample_hi << 32) | sample_lo) * %" PRId64 "ul + i;\n"
+                            "    const uint ELEM_LO = (uint)element;\n"
+                            "    const uint ELEM_HI = (uint)(element >> 32);\n",
+                            tutti_extent_count(&node->out_type[0].shape).per_sample);
+    for (int32_t k = 0; k < node->n_in; k++)
+        put_load(text, node, chain, k, base, columns);
+    tutti_strbuf_append(text, members.text == NULL ? "" : members.text, members.length);
+    for (int32_t m = 0; m < chain->n_members; m++)
+        if (chain->members[m].output >= 0)
+            tutti_strbuf_printf(text, "    out%" PRId32 "[i] = v%" PRId32 ";\n",
+                                chain->members[m].output, m);
+    text->failed |= members.failed;
+    tutti_strbuf_free(&members);
+    return status;
 }

@@ -162,6 +162,20 @@ void tutti_launch_host_u32(tutti_lowering *lowering, tutti_launch *launch, tutti
     add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_HOST_U32, .u.host_u32 = fn});
 }
 
+void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *launch) {
+    const tutti_epilogue_code *code = lowering->epilogue;
+    if (code == NULL || launch == NULL || launch->file == NULL)
+        return;
+    launch->source =
+        tutti_arena_printf(lowering->arena, "%s#include \"%s\"\n", code->text, launch->file);
+    if (launch->source == NULL)
+        keep(lowering, TUTTI_OUT_OF_MEMORY);
+    launch->file = NULL;
+    launch->epilogue = true;
+    for (int32_t i = 0; i < code->parameters.n_args; i++)
+        add_arg(lowering, launch, code->parameters.args[i]);
+}
+
 void tutti_launch_range(tutti_launch *launch, tutti_extent items, int64_t per_item, int64_t local) {
     /* A fourth dimension is caught by tutti_node_lower. */
     if (launch == NULL)

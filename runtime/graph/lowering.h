@@ -8,11 +8,18 @@
 
 #define TUTTI_CANDIDATES_MAX 8
 
+/* An epilogue that kernels of the node being lowered may take. */
+typedef struct tutti_epilogue_code {
+    const char *text;        /* before the kernel's own */
+    tutti_launch parameters; /* its arguments come after the kernel's */
+} tutti_epilogue_code;
+
 struct tutti_lowering {
     tutti_arena *arena;
     tutti_candidate candidates[TUTTI_CANDIDATES_MAX];
     int32_t n_candidates;
     tutti_status status;
+    const tutti_epilogue_code *epilogue; /* or NULL */
 };
 
 /* Calls the op's lower; an elementwise op without one becomes a generated kernel (the same

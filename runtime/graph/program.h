@@ -14,7 +14,7 @@
  *   split   places nodes (EACH device on its share of the batch, or the OWNER once) and inserts
  *           REDUCE and BROADCAST.
  *   fuse    replaces chains of elementwise nodes, equally placed and with no collective between, by
- *           one fused node.
+ *           one fused node; then makes such a node an epilogue of the op whose result it alone reads.
  *
  * Split. Each tensor is
  *
@@ -88,7 +88,9 @@ TUTTI_MUST_USE tutti_status tutti_program_print(const tutti_graph *graph,
 /* The fused op (graph/fused.c): attr points to its members; lower generates one kernel, ref and
  * cost walk them. */
 extern const tutti_op tutti_op_fused;
-/* Number of member ops of a fused node, and their names joined by "+" (for explain and tests). */
+/* An op and the elementwise work on its result (graph/epilogue.c). */
+extern const tutti_op tutti_op_epilogue;
+/* Number of member ops of a node of these two ops, and their names joined by "+" (for explain and tests). */
 int32_t tutti_fused_size(const tutti_node_info *node);
 const char *tutti_fused_label(const tutti_node_info *node);
 

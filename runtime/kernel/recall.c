@@ -27,6 +27,11 @@ static tutti_status hash_launch(tutti_hash *hash, const tutti_kernels *kernels,
         tutti_hash_add(hash, digest, sizeof digest);
         tutti_hash_add_text(hash, launch->entry);
     }
+    for (int32_t i = 0; i < launch->n_args; i++)
+        if (launch->args[i].kind == TUTTI_ARG_I32) {
+            hash_number(hash, launch->args[i].u.i32.base);
+            hash_number(hash, launch->args[i].u.i32.per_sample);
+        }
     for (int32_t i = 0; i < launch->rank; i++) {
         hash_number(hash, launch->range[i].items.base);
         hash_number(hash, launch->range[i].items.per_sample);
@@ -52,7 +57,7 @@ tutti_status tutti_tuner_key(const tutti_tuner *t, char key[TUTTI_DIGEST_HEX]) {
     const char *options = t->device->build_options;
     tutti_hash hash;
     tutti_hash_begin(&hash);
-    tutti_hash_add_text(&hash, "tuned 2");
+    tutti_hash_add_text(&hash, "tuned 3");
     hash_number(&hash, info->compute_units);
     tutti_hash_add_text(&hash, options != NULL ? options : "");
     tutti_hash_add_text(&hash, node->op->name);

@@ -157,6 +157,7 @@ static void lower_plain(const tutti_node_info *node, tutti_lowering *out, const 
     tutti_conv_sizes(out, launch, p);
     tutti_launch_i32(out, launch, tutti_extent_const(node->n_in == 3));
     tutti_launch_i32(out, launch, count);
+    tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, count, 1, 64);
 }
 
@@ -200,13 +201,16 @@ void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_range(launch, columns, 4, 16);
     tutti_launch_range(launch, tutti_extent_const(p->k), 4, 16);
     tutti_launch_range(launch, tutti_extent_const(p->groups * splits), 1, 1);
-    if (splits == 1)
+    if (splits == 1) {
+        tutti_launch_epilogue(out, launch);
         return;
+    }
     launch = tutti_candidate_launch(out, candidate, file, "conv_join", "%s", "");
     tutti_launch_scratch(out, launch, scratch);
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, count);
     tutti_launch_i32(out, launch, tutti_extent_const(splits));
+    tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, count, 1, 64);
 }
 
@@ -270,6 +274,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     tutti_launch_i32(out, launch, tutti_extent_const(rows));
     tutti_launch_i32(out, launch,
                      tutti_extent_const(tutti_conv_strip_of(p, transposed, rows).rowwise));
+    tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, tutti_extent_const(out_rows), rows, 1);
     tutti_launch_range(launch, times(p->images, p->groups), 1, 1);
     return true;

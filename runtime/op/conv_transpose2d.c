@@ -240,6 +240,7 @@ const tutti_op tutti_op_conv_transpose2d = {
     .n_in_min = 2,
     .n_in_max = 3,
     .n_out = 1,
+    .flags = TUTTI_OP_EPILOGUE,
     .attr_size = sizeof(tutti_conv_attr),
     .infer = infer,
     .cost = cost,

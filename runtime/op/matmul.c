@@ -152,6 +152,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     add_operands(node, out, launch, p);
     tutti_launch_i32(out, launch, tutti_extent_const(fit.tiles));
     tutti_launch_i32(out, launch, tutti_extent_const(fit.panels));
+    tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, p->m, fit.mr * fit.tiles, 1);
     tutti_launch_range(launch, p->n, 16 * fit.nv * fit.panels, 1);
     return true;
@@ -191,13 +192,16 @@ static void lower_tile(const tutti_node_info *node, const tutti_device_info *dev
     tutti_launch_range(launch, p->n, per_item, 16);
     tutti_launch_range(launch, p->m, per_item, 16);
     tutti_launch_range(launch, tutti_extent_const(splits), 1, 1);
-    if (splits == 1)
+    if (splits == 1) {
+        tutti_launch_epilogue(out, launch);
         return;
+    }
     launch = tutti_candidate_launch(out, candidate, "matmul.cl", "matmul_join", "%s", options);
     tutti_launch_scratch(out, launch, scratch);
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, count);
     tutti_launch_i32(out, launch, tutti_extent_const(splits));
+    tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, count, 1, 64);
 }
 
@@ -227,6 +231,7 @@ static void lower_small(const tutti_node_info *node, tutti_lowering *out, const 
         tutti_candidate_launch(out, candidate, "matmul_small.cl", "matmul_small",
                                "-DTRANS_A=%d -DTRANS_B=%d", p->trans_a, p->trans_b);
     add_operands(node, out, launch, p);
+    tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, tutti_extent_count(&node->out_type[0].shape), 1, 64);
 }
 
@@ -366,6 +371,7 @@ const tutti_op tutti_op_matmul = {
     .n_in_min = 2,
     .n_in_max = 2,
     .n_out = 1,
+    .flags = TUTTI_OP_EPILOGUE,
     .attr_size = sizeof(tutti_matmul_attr),
     .infer = infer,
     .cost = cost,

@@ -135,6 +135,7 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
                                w.tiles_w};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         tutti_launch_i32(out, launch, tutti_extent_const(numbers[i]));
+    tutti_launch_epilogue(out, launch);
     const tutti_extent rows = {p->images.base * w.image_rows, p->images.per_sample * w.image_rows};
     tutti_launch_range(launch, rows, w.spans, 1);
     tutti_launch_range(launch, tutti_extent_const(w.parts), 1, 1);

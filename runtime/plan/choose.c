@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
+#include "graph/fuse.h"
 #include "kernel/runtime.h"
 #include "kernel/tune.h"
 #include "plan/make.h"
@@ -62,13 +63,33 @@ static bool same_types(const tutti_type *a, const tutti_type *b, int32_t count) 
     return true;
 }
 
+/* True when the candidates differ at most in what the node's attribute says. */
+static bool same_sources(const tutti_tune_request *a, const tutti_tune_request *b) {
+    for (int32_t c = 0; c < a->n_candidates; c++) {
+        const tutti_candidate *x = &a->candidates[c], *y = &b->candidates[c];
+        if (x->n_launches != y->n_launches)
+            return false;
+        for (int32_t i = 0; i < x->n_launches; i++) {
+            const char *p = x->launches[i].source, *q = y->launches[i].source;
+            if ((p == NULL) != (q == NULL) || (p != NULL && strcmp(p, q) != 0))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* The node that decides between the candidates. */
+static const tutti_node_info *base_of(const tutti_node_info *node) {
+    return node->op == &tutti_op_epilogue ? &((const tutti_epilogue *)node->attr)->base : node;
+}
+
 static bool same_request(const tutti_tune_request *a, const tutti_tune_request *b) {
-    const tutti_node_info *x = a->node, *y = b->node;
+    const tutti_node_info *x = base_of(a->node), *y = base_of(b->node);
     return x->op == y->op && a->n == b->n && x->n_in == y->n_in && x->n_out == y->n_out &&
            a->n_candidates == b->n_candidates && (x->attr == NULL) == (y->attr == NULL) &&
            (x->attr == NULL || memcmp(x->attr, y->attr, x->op->attr_size) == 0) &&
            same_types(x->in_type, y->in_type, x->n_in) &&
-           same_types(x->out_type, y->out_type, x->n_out);
+           same_types(x->out_type, y->out_type, x->n_out) && same_sources(a, b);
 }
 
 /* The samples that the device will get, as far as is known now. */

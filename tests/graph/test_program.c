@@ -230,8 +230,9 @@ static void test_by_mode(void **state) {
     const tutti_program eval = program_of(g, TUTTI_EVAL, &arena);
     const tutti_program predict = program_of(g, TUTTI_PREDICT, &arena);
     assert_true(train.used[mean.id] && train.on_each[running.id]);
-    assert_true(eval.used[centre.id] && predict.used[centre.id]);
-    assert_false(predict.used[mean.id]); /* neither the mean nor what it is made of */
+    assert_true(eval.used[centre.id]);
+    assert_false(predict.used[centre.id]); /* no output there: y reads the state itself */
+    assert_false(predict.used[mean.id]);   /* neither the mean nor what it is made of */
     for (int32_t k = 0; k < predict.n_items; k++) {
         assert_int_equal(predict.items[k].kind, TUTTI_ITEM_NODE);
         for (int32_t i = 0; i < predict.items[k].node.n_in; i++)

@@ -137,7 +137,8 @@ static void choices(void **state) {
                 continue;
             snprintf(names[start][s], 32, "%s", m->steps[s].candidate->name);
             const bool matmul =
-                strcmp(m->program.items[m->steps[s].item].node.op->name, "matmul") == 0;
+                strncmp(tutti_fused_label(&m->program.items[m->steps[s].item].node), "matmul", 6) ==
+                0;
             if (!matmul)
                 continue;
             measured++;

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define TUTTI_EXT_VERSION 2
+#define TUTTI_EXT_VERSION 3
 
 typedef struct tutti_op tutti_op;
 
@@ -112,6 +112,7 @@ typedef struct tutti_launch {
     int32_t n_args;
     int32_t rank; /* 1 to 3 */
     tutti_range range[3];
+    bool epilogue; /* has taken the epilogue */
 } tutti_launch;
 
 /* One way to compute the node: its launches run in order. */
@@ -160,6 +161,10 @@ TUTTI_API void tutti_launch_host_f32(tutti_lowering *lowering, tutti_launch *lau
                                      tutti_host_f32 fn);
 TUTTI_API void tutti_launch_host_u32(tutti_lowering *lowering, tutti_launch *launch,
                                      tutti_host_u32 fn);
+/* For ops with the flag TUTTI_OP_EPILOGUE, on the last launch of a candidate, behind its arguments:
+ * the kernel (of a file, see cl/epilogue.clh) takes the elementwise work that was fused into the
+ * node. A candidate without this call is followed by a kernel for that work. */
+TUTTI_API void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *launch);
 /* Appends a dimension to the launch's NDRange, fastest first. */
 TUTTI_API void tutti_launch_range(tutti_launch *launch, tutti_extent items, int64_t per_item,
                                   int64_t local);
@@ -211,7 +216,10 @@ enum {
     TUTTI_OP_RANDOM = 1 << 6,
     /* Elementwise op whose expr uses the float identifier INV_BATCH: 1 / n_global, computed on the
      * host in double and rounded once. */
-    TUTTI_OP_INV_BATCH = 1 << 7
+    TUTTI_OP_INV_BATCH = 1 << 7,
+    /* Elementwise work on the only output may be fused into the op: see tutti_launch_epilogue. No
+     * launch has an argument that the host computes. */
+    TUTTI_OP_EPILOGUE = 1 << 8
 };
 
 #define TUTTI_EXAMPLE_IN 8

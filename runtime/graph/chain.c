@@ -1,0 +1,146 @@
+/* Kernels of elementwise chains, in one of two forms.
+ *
+ * Flat: a work-item takes element i of the result, and finds those of broadcast operands by
+ * division. Rows: a work-item takes column x of row r, and no division is needed where operands
+ * are whole rows or one value per row; CPUs then read contiguous vectors. PoCL 3.1 makes vectors only
+ * where no work-item leaves early for its column (6 to 20 times the time otherwise), so that a
+ * work-group's width divides the columns. GPUs hide the division behind the memory. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/status.h"
+#include "graph/generate.h"
+#include "graph/lowering.h"
+
+#define ENTRY_MAX     64
+#define LOCAL_SIZE    256
+#define COLUMNS_MIN   16 /* of the rows form */
+#define LOCAL_ROW_MIN 32 /* of the rows form, where rows are longer */
+
+/* How the kernel is laid out over the result. */
+typedef struct form {
+    int64_t columns; /* 0: flat */
+    int64_t local[2];
+} form;
+
+/* Work-items of a group along a row of `columns`: all of them, or the most that divide it, or the
+ * most that there can be when those are too few. */
+static int64_t row_local(int64_t columns, int64_t most) {
+    for (int64_t local = columns < most ? columns : most; local >= LOCAL_ROW_MIN; local--)
+        if (columns % local == 0)
+            return local;
+    return columns < most ? columns : most;
+}
+
+/* The rows form where it pays. */
+static form choose_form(const tutti_node_info *node, const tutti_fused_chain *chain,
+                        const tutti_device_info *device) {
+    form f = {.local = {LOCAL_SIZE, 1}};
+    if (device != NULL)
+        while (f.local[0] > 1 &&
+               (f.local[0] > device->max_work_group || f.local[0] > device->max_work_item[0]))
+            f.local[0] /= 2;
+    if (device == NULL || (device->type & TUTTI_DEVICE_CPU) == 0)
+        return f;
+    const int64_t columns = tutti_chain_columns(node, chain);
+    if (columns < COLUMNS_MIN)
+        return f;
+    const int64_t local = row_local(columns, f.local[0]);
+    f.columns = columns;
+    f.local[1] = f.local[0] / local;
+    if (f.local[1] > device->max_work_item[1])
+        f.local[1] = 1;
+    f.local[0] = local;
+    return f;
+}
+
+/* "tutti_add_relu": never the name of a built-in function. */
+static void entry_name(const tutti_fused_chain *chain, char entry[ENTRY_MAX]) {
+    size_t used = (size_t)snprintf(entry, ENTRY_MAX, "tutti");
+    for (int32_t m = 0; m < chain->n_members && used < ENTRY_MAX - 1; m++) {
+        const int wrote =
+            snprintf(entry + used, ENTRY_MAX - used, "_%s", chain->members[m].node.op->name);
+        used += wrote > 0 ? (size_t)wrote : 0;
+    }
+    for (char *c = entry; *c != '\0'; c++)
+        if (!isalnum((unsigned char)*c))
+            *c = '_';
+}
+
+static tutti_status put_kernel(tutti_strbuf *text, const tutti_node_info *node,
+                               const tutti_fused_chain *chain, const char *entry, const form *f,
+                               tutti_chain_needs *out_needs) {
+    const tutti_tensor none = {0};
+    tutti_strbuf body = {0};
+    const tutti_status status = tutti_put_body(&body, node, chain, none, f->columns, out_needs);
+    tutti_put_preludes(text, chain);
+    tutti_strbuf_printf(text,
+                        "__kernel __attribute__((reqd_work_group_size(%" PRId64 ", %" PRId64
+                        ", 1))) void %s(\n    const int %s",
+                        f->local[0], f->local[1], entry, f->columns > 0 ? "rows" : "total");
+    tutti_put_parameters(text, node, none, out_needs, ",\n    ", "");
+    char guard[48] = "";
+    if (f->columns > 0 && f->columns % f->local[0] != 0)
+        snprintf(guard, sizeof guard, "x_id >= %" PRId64 "u || ", f->columns);
+    if (f->columns > 0)
+        tutti_strbuf_printf(text,
+                            ") {\n"
+                            "    const size_t x_id = get_global_id(0), r_id = get_global_id(1);\n"
+                            "    if (%sr_id >= (size_t)rows)\n"
+                            "        return;\n"
+                            "    const uint x = (uint)x_id, r = (uint)r_id;\n"
+                            "    const uint i = r * %" PRId64 "u + x;\n",
+                            guard, f->columns);
+    else
+        tutti_strbuf_puts(text, ") {\n"
+                                "    const size_t id = get_global_id(0);\n"
+                                "    if (id >= (size_t)total)\n"
+                                "        return;\n"
+                                "    const uint i = (uint)id;\n");
+    tutti_strbuf_append(text, body.text == NULL ? "" : body.text, body.length);
+    tutti_strbuf_puts(text, "}\n");
+    text->failed |= body.failed;
+    tutti_strbuf_free(&body);
+    return status;
+}
+
+tutti_status tutti_chain_launch(const tutti_node_info *node, const tutti_fused_chain *chain,
+                                const tutti_device_info *device, tutti_lowering *out,
+                                tutti_candidate *candidate) {
+    for (int32_t k = 0; k < node->n_out; k++)
+        if (node->out_type[k].dtype != TUTTI_F32)
+            return tutti_op_fail(node, TUTTI_UNSUPPORTED, "an elementwise op must give f32");
+    const form f = choose_form(node, chain, device);
+    char entry[ENTRY_MAX];
+    entry_name(chain, entry);
+    tutti_strbuf text = {0};
+    tutti_chain_needs needs = {0};
+    tutti_status status = put_kernel(&text, node, chain, entry, &f, &needs);
+    if (status == TUTTI_OK && text.failed)
+        status = tutti_fail_memory(0, "a generated kernel");
+    if (status != TUTTI_OK) {
+        tutti_strbuf_free(&text);
+        return status;
+    }
+    tutti_launch *launch = tutti_candidate_launch_source(out, candidate, text.text, entry, "");
+    tutti_strbuf_free(&text);
+    tutti_extent total = tutti_extent_count(&node->out_type[0].shape);
+    const int64_t columns = f.columns;
+    if (columns > 0) {
+        total = (tutti_extent){total.base / columns, total.per_sample / columns};
+        tutti_launch_range(launch, tutti_extent_const(columns), 1, f.local[0]);
+    }
+    tutti_launch_range(launch, total, 1, columns > 0 ? f.local[1] : f.local[0]);
+    tutti_launch_i32(out, launch, total);
+    tutti_launch_chain(out, launch, node, (tutti_tensor){0}, &needs);
+    return tutti_lowering_status(out);
+}
+
+tutti_status tutti_elementwise_lower(const tutti_node_info *node, const tutti_device_info *device,
+                                     tutti_lowering *out) {
+    tutti_single_chain single;
+    const tutti_fused_chain chain = tutti_fused_chain_of(node, &single);
+    return tutti_chain_launch(node, &chain, device, out,
+                              tutti_lowering_candidate(out, "generated"));
+}

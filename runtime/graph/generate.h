@@ -1,0 +1,39 @@
+/* Pieces of generated text, for the kernels of chains (chain.c) and epilogues (epilogue.c). In a
+ * body, element i of the result, of row r and column x, is computed from the operands in0, in1 …:
+ * x0, x1 … are their values, v0, v1 … the members'. */
+#ifndef TUTTI_GRAPH_GENERATE_H
+#define TUTTI_GRAPH_GENERATE_H
+
+#include "base/strbuf.h"
+#include "graph/fuse.h"
+
+#define TUTTI_CHAIN_SCALARS_MAX 16
+
+/* What a chain reads besides its operands. */
+typedef struct tutti_chain_needs {
+    uint32_t scalars[TUTTI_CHAIN_SCALARS_MAX];
+    int32_t n_scalars;
+    bool random, inv_batch;
+} tutti_chain_needs;
+
+/* The most elements of the last axes, the columns, over which each operand is either there or
+ * broadcast throughout. 0 when there is no need or no such number: the body then has no r and x, and
+ * finds broadcast operands by division. */
+int64_t tutti_chain_columns(const tutti_node_info *node, const tutti_fused_chain *chain);
+
+/* Functions of the members. */
+void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain);
+/* The parameters, or where types is NULL their names alone, each with `before` before it. Pointers
+ * have the qualifier `types`. Leaves out the operand `base` and output 0 unless base.id is 0. */
+void tutti_put_parameters(tutti_strbuf *text, const tutti_node_info *node, tutti_tensor base,
+                          const tutti_chain_needs *needs, const char *before, const char *types);
+/* The arguments for them; `launch` continues with those of `needs`. */
+void tutti_launch_chain(tutti_lowering *out, tutti_launch *launch, const tutti_node_info *node,
+                        tutti_tensor base, const tutti_chain_needs *needs);
+/* The statements of one element; `base` is read from out0. Loads come first, so that an output may
+ * share memory with an operand. Stores are in `text`. */
+tutti_status tutti_put_body(tutti_strbuf *text, const tutti_node_info *node,
+                            const tutti_fused_chain *chain, tutti_tensor base, int64_t columns,
+                            tutti_chain_needs *out_needs);
+
+#endif
