@@ -71,6 +71,19 @@ static void check_member(const tutti_graph *graph, const tutti_node_info *node, 
     }
 }
 
+static void check_chain(const tutti_graph *graph, const tutti_node_info *node, bool alias,
+                        bool *partial) {
+    if (node->op != &tutti_op_fused) {
+        check_member(graph, node, alias, partial);
+        return;
+    }
+    const tutti_fused_chain *chain = node->attr;
+    assert_true(chain->n_members > 1);
+    assert_true(node->n_in + node->n_out <= TUTTI_FUSE_OPERANDS_MAX);
+    for (int32_t m = 0; m < chain->n_members; m++)
+        check_member(graph, &chain->members[m].node, false, partial);
+}
+
 static void check_invariants(const tutti_graph *graph, const tutti_program *program) {
     bool *ready = calloc((size_t)graph->n_tensors, sizeof *ready);
     bool *partial = calloc((size_t)graph->n_tensors, sizeof *partial);
@@ -120,14 +133,12 @@ static void check_invariants(const tutti_graph *graph, const tutti_program *prog
             ready[node->out[i].id] = true;
             on_owner_only[node->out[i].id] = item->place == TUTTI_PLACE_OWNER;
         }
-        if (node->op == &tutti_op_fused) {
-            const tutti_fused_chain *chain = node->attr;
-            assert_true(chain->n_members > 1);
-            assert_true(node->n_in + node->n_out <= TUTTI_FUSE_OPERANDS_MAX);
-            for (int32_t m = 0; m < chain->n_members; m++)
-                check_member(graph, &chain->members[m].node, false, partial);
+        if (node->op == &tutti_op_epilogue) {
+            const tutti_epilogue *epilogue = node->attr;
+            check_member(graph, &epilogue->base, false, partial);
+            check_chain(graph, &epilogue->rest, false, partial);
         } else {
-            check_member(graph, node, item->alias, partial);
+            check_chain(graph, node, item->alias, partial);
         }
     }
     for (int32_t i = 1; i < graph->n_tensors; i++) {
