@@ -128,7 +128,7 @@ json 'of("train")[0]["gflops"] > 0.1 and abs(of("train")[0]["gflops"] / of("trai
 # Labels are random, so the loss stays near that of guessing, or sinks as they are learnt by heart.
 json '0 <= of("train")[0]["loss"] < 3 and of("train")[0]["peak_mib"] > 1'
 # Three layers: as many forward products and weight gradients, one gradient of the data less.
-json 'sum(row["count"] for row in of("kernel") if row["op"] == "matmul") == 8'
+json 'sum(row["count"] for row in of("kernel") if "matmul" in row["op"]) == 8'
 # Medians do not add up on a busy machine.
 json '25 < sum(row["share"] for row in of("kernel")[:-1]) < 250 and of("kernel")[-1]["share"] == 100'
 TUTTI_BENCH_PYTHON=$dir/none expect 0 train --filter mlp --peers torch,torch-openmp,tinygrad
