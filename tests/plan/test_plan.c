@@ -136,9 +136,8 @@ static void choices(void **state) {
             if (m->steps[s].candidate == NULL)
                 continue;
             snprintf(names[start][s], 32, "%s", m->steps[s].candidate->name);
-            const bool matmul =
-                strncmp(tutti_fused_label(&m->program.items[m->steps[s].item].node), "matmul", 6) ==
-                0;
+            const bool matmul = strncmp(tutti_fused_label(&m->program.items[m->steps[s].item].node),
+                                        "matmul", 6) == 0;
             if (!matmul)
                 continue;
             measured++;
