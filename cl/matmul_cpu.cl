@@ -9,7 +9,7 @@
  * ahead, which made products in a training step a quarter faster. Later blocks add to C. An element is summed up in the same order
  * wherever the work-groups' borders are.
  * Explicit float16 becomes one AVX-512 register, or two AVX, or four SSE or NEON registers.
- * Local memory: NP * KC * NR floats. Takes an epilogue.
+ * Local memory: NP * KC * NR floats. Takes no epilogue: docs/design/0004.
  */
 #ifndef MR
 #define MR 8 /* rows of a register tile: as many pointers into A, with their loop, fit 16 registers */
@@ -37,7 +37,6 @@
 #define NR    (16 * NV)
 #define AHEAD 16 /* rows of B */
 
-#include "epilogue.clh"
 #include "prefetch.clh"
 #include "transpose16.clh"
 
@@ -202,7 +201,7 @@ INLINE void store(__global float *to, float16 sum[MR][NV], int N, int first, int
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_cpu(__global const float *restrict a, __global const float *restrict b,
            __global float *restrict c, int M, int N, int K, int tiles,
-           int panels LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
+           int panels LEAD_PARAMETERS) {
     __local float packed[NP * KC * NR] __attribute__((aligned(64)));
     int group = (int)get_global_id(0);
     LEAD(group, (M + MR * tiles - 1) / (MR * tiles))
@@ -244,9 +243,6 @@ matmul_cpu(__global const float *restrict a, __global const float *restrict b,
                         store(to, sum, N, first, columns, k0 != 0, MR, NV);
                 }
             }
-            if (k0 + KC >= K)
-                for (int r = first; r < step; r++)
-                    EPILOGUE(c, (size_t)(i0 + r) * N + j_begin, j_end - j_begin);
         }
     }
 }

@@ -27,9 +27,9 @@ tools/check_layers.sh
 
 echo "== Warnings (clang, then gcc)"
 for compiler in clang gcc; do
-    type=Debug
-    [ $compiler = gcc ] && type=RelWithDebInfo # some of gcc's warnings need its optimizer
-    cmake -S . -B build-$compiler -DCMAKE_C_COMPILER=$compiler -DTUTTI_WERROR=ON -DTUTTI_TESTS=OFF \
+    type=Debug tests=OFF
+    [ $compiler = gcc ] && type=RelWithDebInfo tests=ON # some of gcc's warnings need its optimizer
+    cmake -S . -B build-$compiler -DCMAKE_C_COMPILER=$compiler -DTUTTI_WERROR=ON -DTUTTI_TESTS=$tests \
         -DCMAKE_BUILD_TYPE=$type >/dev/null
     cmake --build build-$compiler -j "$jobs" | grep -vE '^\[|^\s*$' || true
     cmake --build build-$compiler >/dev/null
@@ -38,7 +38,7 @@ done
 
 echo "== Build with sanitizers"
 cmake -S . -B build-check -DTUTTI_WERROR=ON -DTUTTI_TESTS=ON -DTUTTI_SANITIZE=address,undefined \
-    -DTUTTI_TRAINERS="$PWD/build-gcc" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG="-O1 -g1" >/dev/null
+    -DTUTTI_NUMERICS="$PWD/build-gcc" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG="-O1 -g1" >/dev/null
 cmake --build build-check -j "$jobs" | grep -E 'warning|error|\*\*\*' || true
 cmake --build build-check >/dev/null
 echo "build: good"

@@ -152,7 +152,6 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     add_operands(node, out, launch, p);
     tutti_launch_i32(out, launch, tutti_extent_const(fit.tiles));
     tutti_launch_i32(out, launch, tutti_extent_const(fit.panels));
-    tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, p->m, fit.mr * fit.tiles, 1);
     tutti_launch_range(launch, p->n, 16 * fit.nv * fit.panels, 1);
     return true;

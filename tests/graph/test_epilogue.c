@@ -154,8 +154,8 @@ static void test_refused(void **state) {
     done(g);
 }
 
-static const tutti_device_info cpu = {.type = TUTTI_DEVICE_CPU,
-                                      .width_float = 16,
+static const tutti_device_info gpu = {.type = TUTTI_DEVICE_GPU,
+                                      .width_float = 1,
                                       .compute_units = 2,
                                       .max_work_group = 4096,
                                       .max_work_item = {4096, 4096, 4096},
@@ -169,12 +169,13 @@ static void test_candidates(void **state) {
     output(g, "y", tutti_relu(g, tutti_add(g, product, b)));
     const tutti_program p = expect(g, TUTTI_PREDICT, "matmul+add+relu");
     tutti_lowering lowering;
-    assert_int_equal(tutti_node_lower(&p.items[0].node, &cpu, 8, &arena, &lowering), TUTTI_OK);
-    assert_int_equal(lowering.n_candidates, 2);
-    for (int32_t c = 0; c < 2; c++) {
+    assert_int_equal(tutti_node_lower(&p.items[0].node, &gpu, 8, &arena, &lowering), TUTTI_OK);
+    assert_true(lowering.n_candidates >= 2);
+    int32_t routines = 0;
+    for (int32_t c = 0; c < lowering.n_candidates; c++) {
         const tutti_candidate *candidate = &lowering.candidates[c];
         const bool whole = candidate->launches[0].routine == NULL;
-        assert_int_equal(whole, c == 0);
+        routines += !whole;
         /* One launch, or the routine's and the chain's with memory between them. */
         assert_int_equal(candidate->n_launches, whole ? 1 : 2);
         assert_int_equal(candidate->n_scratch, whole ? 0 : 1);
@@ -185,9 +186,10 @@ static void test_candidates(void **state) {
                 assert_false(candidate->launches[l].args[i].kind == TUTTI_ARG_TENSOR &&
                              candidate->launches[l].args[i].u.tensor.id == product.id);
     }
+    assert_int_equal(routines, 1);
     assert_null(lowering.candidates[0].launches[0].file);
     assert_non_null(
-        strstr(lowering.candidates[0].launches[0].source, "#include \"matmul_cpu.cl\""));
+        strstr(lowering.candidates[0].launches[0].source, "#include \"matmul.cl\""));
     done(g);
 }
 
