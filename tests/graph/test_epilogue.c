@@ -188,8 +188,7 @@ static void test_candidates(void **state) {
     }
     assert_int_equal(routines, 1);
     assert_null(lowering.candidates[0].launches[0].file);
-    assert_non_null(
-        strstr(lowering.candidates[0].launches[0].source, "#include \"matmul.cl\""));
+    assert_non_null(strstr(lowering.candidates[0].launches[0].source, "#include \"matmul.cl\""));
     done(g);
 }
 
