@@ -12,7 +12,8 @@ enum {
     TUTTI_QUIRK_DRIVER_CACHE = 1 << 0, /* keeps compiled kernels on disk itself: serve from there */
     TUTTI_QUIRK_BINARY_SLOW =
         1 << 1, /* asking for binaries compiles again: never do it on a live path */
-    TUTTI_QUIRK_INTERPRETER = 1 << 2 /* thousands of times slower than hardware: measure little */
+    TUTTI_QUIRK_INTERPRETER = 1 << 2, /* thousands of times slower than hardware: measure little */
+    TUTTI_QUIRK_NO_ROUTINES = 1 << 3  /* kernels of libraries (CLBlast) break it: refuse them */
 };
 
 typedef struct tutti_device {

@@ -13,7 +13,8 @@ typedef struct quirk {
 static const quirk quirks[] = {
     {"Portable Computing Language", TUTTI_QUIRK_DRIVER_CACHE | TUTTI_QUIRK_BINARY_SLOW},
     {"NVIDIA CUDA", TUTTI_QUIRK_DRIVER_CACHE},
-    {"Oclgrind", TUTTI_QUIRK_INTERPRETER},
+    /* Oclgrind 21.10 damages the heap of the process when it runs CLBlast's kernels. */
+    {"Oclgrind", TUTTI_QUIRK_INTERPRETER | TUTTI_QUIRK_NO_ROUTINES},
 };
 
 typedef struct bad_driver {

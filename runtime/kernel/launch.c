@@ -190,6 +190,9 @@ static tutti_status bind_routine(tutti_bound_launch *bound, tutti_resolve resolv
     bound->routine = tutti_routine_find(launch->routine);
     if (bound->routine == NULL)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "there is no routine \"%s\"", launch->routine);
+    if ((bound->device->quirks & TUTTI_QUIRK_NO_ROUTINES) != 0)
+        return tutti_fail(TUTTI_UNSUPPORTED, "routine %s: %s cannot run its library's kernels",
+                          launch->routine, bound->device->info.platform_name);
     if (launch->n_args != bound->routine->n_args)
         return tutti_fail(TUTTI_INVALID_ARGUMENT,
                           "routine %s takes %d arguments, but its launch has %d", launch->routine,

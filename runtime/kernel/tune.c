@@ -176,13 +176,8 @@ static bool worth_building(const tutti_tuner *t, const tutti_candidate *candidat
     bool routine = false;
     for (int32_t i = 0; i < candidate->n_launches; i++)
         routine |= candidate->launches[i].routine != NULL;
-    if (!routine || t->first_s == 0)
-        return true;
-    /* An interpreter is there to find faults in our kernels; with CLBlast's, oclgrind 21.10 damages
-     * the heap of the process. */
-    if ((t->device->quirks & TUTTI_QUIRK_INTERPRETER) != 0)
-        return false;
-    return (t->device->quirks & TUTTI_QUIRK_BINARY_SLOW) == 0 || t->first_s >= ROUTINE_WORTH_S;
+    return !routine || (t->device->quirks & TUTTI_QUIRK_BINARY_SLOW) == 0 || t->first_s == 0 ||
+           t->first_s >= ROUTINE_WORTH_S;
 }
 
 static tutti_status try_all(tutti_tuner *t, tutti_trial *small, tutti_trial *full) {
