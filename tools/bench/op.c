@@ -42,10 +42,11 @@ static tutti_status run_once(bench_op *op, const tutti_fetch *fetch, int32_t n_f
     return tutti_run_step(op->run, op->mode, op->n, feeds, op->n_feeds, fetch, n_fetches);
 }
 
+/* An op of the list, alone or with what was fused into it ("matmul+add"). */
 static bool named(const char *list, const char *name) {
     while (*list != '\0') {
         const size_t length = strcspn(list, ",");
-        if (strncmp(list, name, length) == 0)
+        if (strncmp(list, name, length) == 0 && (name[length] == '\0' || name[length] == '+'))
             return true;
         list += length + (list[length] == ',');
     }

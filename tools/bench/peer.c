@@ -1,5 +1,6 @@
 #include "peer.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,8 @@ static tutti_status spawn(bench_peer *peer, const char *script, const char *net)
     const char *chosen = getenv("TUTTI_BENCH_PYTHON");
     const char *python = chosen != NULL ? chosen : PYTHON;
     int in[2] = {-1, -1}, out[2] = {-1, -1};
-    if (pipe(in) == 0 && pipe(out) == 0)
+    /* A later peer must not hold the ends of an earlier one, which would then never see its end. */
+    if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0)
         peer->pid = fork();
     if (peer->pid == 0) {
         dup2(in[0], STDIN_FILENO);
