@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/status.h"
 #include "tutti/tutti.h"
 
 enum { SPLITS = 2, DEVICES_MAX = 16 };
@@ -37,7 +38,9 @@ static inline void devices_close(devices *d) {
 static inline tutti_status set_split(const devices *d, tutti_run *run, int split) {
     double shares[DEVICES_MAX] = {1.0};
     const int32_t n = tutti_runtime_device_count(d->runtime);
-    for (int32_t i = 0; i < n && i < DEVICES_MAX && split == 1; i++)
+    if (n > DEVICES_MAX)
+        return tutti_fail(TUTTI_UNSUPPORTED, "%d devices, at most %d here", (int)n, DEVICES_MAX);
+    for (int32_t i = 0; i < n && split == 1; i++)
         shares[i] = 1.0 / n;
     return tutti_run_set_shares(run, shares);
 }
