@@ -248,6 +248,8 @@ static void put_device(writer *w, const tutti_inventory *inventory, int32_t inde
         put_text(w, NULL, "binary_slow");
     if (quirks & TUTTI_QUIRK_INTERPRETER)
         put_text(w, NULL, "interpreter");
+    if (quirks & TUTTI_QUIRK_NO_ROUTINES)
+        put_text(w, NULL, "no_routines");
     end(w, "]");
     put_words(w, "extensions", d->extensions);
     put_selftest(w, r);
