@@ -102,10 +102,9 @@ class GPT:
         self.tokens, self.places = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
         self.blocks = [Block(width, heads) for _ in range(layers)]
         self.ln, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
-        self.at = Tensor.arange(context).reshape(1, context).contiguous().realize()
 
     def __call__(self, x):
-        x = (self.tokens(x) + self.places(self.at)).sequential(self.blocks)
+        x = (self.tokens(x) + self.places(Tensor.arange(x.shape[1]).reshape(1, -1))).sequential(self.blocks)
         return self.head(self.ln(x)).flatten(0, 1)
 
 
