@@ -21,4 +21,9 @@ typedef struct tutti_matmul_cpu {
 bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_t rows,
                           int64_t columns, const tutti_matmul_attr *attr, tutti_matmul_cpu *out);
 
+/* Adds the candidates of matmul that suit GPUs, the best guess first. */
+void tutti_matmul_lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
+                            tutti_lowering *out, tutti_extent rows, tutti_extent columns,
+                            tutti_extent inner);
+
 #endif
