@@ -64,8 +64,11 @@ TUTTI_API tutti_tensor tutti_greater_equal(tutti_graph *g, tutti_tensor a, tutti
 TUTTI_API tutti_tensor tutti_where(tutti_graph *g, tutti_tensor condition, tutti_tensor a,
                                    tutti_tensor b);
 
-/* x as the other element type. To i32, the fraction is cut off; NaN and what no i32 holds becomes
- * INT32_MIN, which is an index of nothing. Without gradient. */
+/* x as another element type. To i32, the fraction is cut off; NaN and what no i32 holds becomes
+ * INT32_MIN, which is an index of nothing. To f16 and bf16, values are rounded to nearest even and what
+ * is too large becomes infinite. Those two are for storage: other ops take them through a cast to f32
+ * (which is fused into the reader where that is elementwise). The gradient passes casts between f32, f16 and bf16
+ * as it is, in f32; from and to i32 there is none. */
 TUTTI_API tutti_tensor tutti_cast(tutti_graph *g, tutti_tensor x, tutti_dtype dtype);
 /* x, through which no gradient passes. */
 TUTTI_API tutti_tensor tutti_detach(tutti_graph *g, tutti_tensor x);

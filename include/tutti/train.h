@@ -147,7 +147,7 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_digest(tutti_trainer *traine
  * "blake2b" in the file's metadata. Errors: TUTTI_IO with the path. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_weights_save(tutti_trainer *trainer, const char *path);
 /* Reads them back, from such a file or from one that PyTorch or another program has written. Every
- * parameter and running statistic must be there, as F32 of its shape; F32 tensors that the graph
+ * parameter and running statistic must be there, in its shape, as F32, F16 or BF16; F32 tensors that the graph
  * lacks are refused, those of other types ("num_batches_tracked") skipped. A digest is verified when
  * there is one. On an error no weight has changed. What the optimizer remembers stays as it is.
  * Errors: TUTTI_IO with the path; TUTTI_BAD_INPUT with the path and what is wrong. */

@@ -18,7 +18,13 @@ extern "C" {
 
 #define TUTTI_MAX_RANK 6
 
-typedef enum tutti_dtype { TUTTI_F32 = 0, TUTTI_I32 = 1 } tutti_dtype;
+/* f16 is IEEE binary16, bf16 the upper half of an f32: 2 bytes in memory; arithmetic is f32. */
+typedef enum tutti_dtype {
+    TUTTI_F32 = 0,
+    TUTTI_I32 = 1,
+    TUTTI_F16 = 2,
+    TUTTI_BF16 = 3
+} tutti_dtype;
 
 /* A tensor of a graph: a value, copied freely. id 0 is the invalid tensor. */
 typedef struct tutti_tensor {
@@ -42,7 +48,7 @@ typedef struct tutti_type {
     tutti_shape shape;
 } tutti_type;
 
-/* "f32" or "i32". */
+/* "f32", "i32", "f16" or "bf16". */
 TUTTI_API const char *tutti_dtype_name(tutti_dtype dtype);
 
 /* Bytes of one element. */

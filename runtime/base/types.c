@@ -15,12 +15,12 @@ void tutti_free(void *memory) {
 }
 
 const char *tutti_dtype_name(tutti_dtype dtype) {
-    return dtype == TUTTI_I32 ? "i32" : "f32";
+    static const char *const names[] = {"f32", "i32", "f16", "bf16"};
+    return (unsigned)dtype < sizeof names / sizeof *names ? names[dtype] : "no element type";
 }
 
 size_t tutti_dtype_size_bytes(tutti_dtype dtype) {
-    (void)dtype;
-    return 4;
+    return dtype == TUTTI_F16 || dtype == TUTTI_BF16 ? 2 : 4;
 }
 
 int64_t tutti_shape_sample_count(const tutti_shape *shape) {

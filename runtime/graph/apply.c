@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/narrow.h"
 #include "base/status.h"
 #include "graph/graph.h"
 
@@ -68,7 +69,7 @@ static tutti_status check_inferred(const tutti_node_info *node, int32_t output,
     tutti_status status = tutti_shape_make(shape->rank, shape->dim, &checked);
     if (status != TUTTI_OK)
         return tutti_fail_context(status, "%s: output %" PRId32, node->op->name, output);
-    if (inferred->type.dtype != TUTTI_F32 && inferred->type.dtype != TUTTI_I32)
+    if ((unsigned)inferred->type.dtype > TUTTI_BF16)
         return tutti_op_fail(node, TUTTI_INVALID_ARGUMENT,
                              "infer gave output %" PRId32 " the element type %d, which is none",
                              output, (int)inferred->type.dtype);
@@ -124,6 +125,10 @@ static tutti_status append(tutti_graph *graph, const tutti_op *op, const tutti_t
         ids[i] = in[i];
         types[i] = graph->tensors[in[i].id].type;
     }
+    for (int32_t i = 0; i < n_in && (op->flags & (TUTTI_OP_NARROW | TUTTI_OP_ALIAS)) == 0; i++)
+        if (tutti_dtype_is_narrow(types[i].dtype))
+            return tutti_fail(TUTTI_SHAPE, "%s: input %" PRId32 " is %s, expected f32 (tutti_cast)",
+                              op->name, i, tutti_dtype_name(types[i].dtype));
     const tutti_node_info info = {
         .op = op, .attr = attr_copy, .n_in = n_in, .n_out = op->n_out, .in = ids, .in_type = types};
     tutti_infer inferred[OUTPUTS_MAX] = {0};

@@ -19,7 +19,7 @@ static void mark_needed(const tutti_graph *graph, bool *needed) {
             any |= needed[node->in[i].id];
         for (int32_t i = 0; i < node->n_out; i++)
             needed[node->out[i].id] =
-                any && graph->tensors[node->out[i].id].type.dtype == TUTTI_F32;
+                any && graph->tensors[node->out[i].id].type.dtype != TUTTI_I32;
     }
 }
 

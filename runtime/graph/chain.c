@@ -69,11 +69,12 @@ static void entry_name(const tutti_fused_chain *chain, char entry[ENTRY_MAX]) {
 }
 
 static tutti_status put_kernel(tutti_strbuf *text, const tutti_node_info *node,
-                               const tutti_fused_chain *chain, const char *entry, const form *f,
-                               tutti_chain_needs *out_needs) {
+                               const tutti_fused_chain *chain, const tutti_device_info *device,
+                               const char *entry, const form *f, tutti_chain_needs *out_needs) {
     const tutti_tensor none = {0};
     tutti_strbuf body = {0};
     const tutti_status status = tutti_put_body(&body, node, chain, none, f->columns, out_needs);
+    tutti_put_storage(text, node, chain, device);
     tutti_put_preludes(text, chain);
     tutti_strbuf_printf(text,
                         "__kernel __attribute__((reqd_work_group_size(%" PRId64 ", %" PRId64
@@ -109,14 +110,14 @@ tutti_status tutti_chain_launch(const tutti_node_info *node, const tutti_fused_c
                                 const tutti_device_info *device, tutti_lowering *out,
                                 tutti_candidate *candidate) {
     for (int32_t k = 0; k < node->n_out; k++)
-        if (node->out_type[k].dtype != TUTTI_F32)
-            return tutti_op_fail(node, TUTTI_UNSUPPORTED, "an elementwise op must give f32");
+        if (node->out_type[k].dtype == TUTTI_I32)
+            return tutti_op_fail(node, TUTTI_UNSUPPORTED, "an elementwise op must not give i32");
     const form f = choose_form(node, chain, device);
     char entry[ENTRY_MAX];
     entry_name(chain, entry);
     tutti_strbuf text = {0};
     tutti_chain_needs needs = {0};
-    tutti_status status = put_kernel(&text, node, chain, entry, &f, &needs);
+    tutti_status status = put_kernel(&text, node, chain, device, entry, &f, &needs);
     if (status == TUTTI_OK && text.failed)
         status = tutti_fail_memory(0, "a generated kernel");
     if (status != TUTTI_OK) {

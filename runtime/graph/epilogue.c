@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/reference.h"
 #include "base/status.h"
 #include "graph/generate.h"
 #include "graph/lowering.h"
@@ -171,12 +172,14 @@ tutti_status tutti_pass_epilogue(tutti_passes *p) {
 /* The op. */
 
 static tutti_status put_code(tutti_strbuf *text, const tutti_epilogue *e,
-                             const tutti_fused_chain *chain, tutti_chain_needs *out_needs) {
+                             const tutti_fused_chain *chain, const tutti_device_info *device,
+                             tutti_chain_needs *out_needs) {
     const tutti_node_info *node = &e->rest;
     const tutti_tensor base = e->base.out[0];
     const int64_t columns = tutti_chain_columns(node, chain);
     tutti_strbuf body = {0};
     const tutti_status status = tutti_put_body(&body, node, chain, base, columns, out_needs);
+    tutti_put_storage(text, node, chain, device);
     tutti_put_preludes(text, chain);
     tutti_strbuf_puts(text, "static inline void tutti_epilogue(\n"
                             "    __global float *out0, const size_t first, const uint count");
@@ -212,13 +215,13 @@ static tutti_status put_code(tutti_strbuf *text, const tutti_epilogue *e,
     return status;
 }
 
-static tutti_status make_code(const tutti_epilogue *e, tutti_lowering *out,
-                              tutti_epilogue_code *code) {
+static tutti_status make_code(const tutti_epilogue *e, const tutti_device_info *device,
+                              tutti_lowering *out, tutti_epilogue_code *code) {
     tutti_single_chain single;
     const tutti_fused_chain chain = tutti_fused_chain_of(&e->rest, &single);
     tutti_chain_needs needs = {0};
     tutti_strbuf text = {0};
-    tutti_status status = put_code(&text, e, &chain, &needs);
+    tutti_status status = put_code(&text, e, &chain, device, &needs);
     *code = (tutti_epilogue_code){0};
     if (status == TUTTI_OK && !text.failed)
         code->text = tutti_arena_strdup(out->arena, text.text);
@@ -259,7 +262,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
                           tutti_lowering *out) {
     const tutti_epilogue *e = node->attr;
     tutti_epilogue_code code;
-    TUTTI_TRY(make_code(e, out, &code));
+    TUTTI_TRY(make_code(e, device, out, &code));
     out->epilogue = &code;
     const tutti_status status = e->base.op->lower(&e->base, device, out);
     out->epilogue = NULL;
@@ -288,13 +291,13 @@ static void ref(const tutti_ref_call *call) {
             memset(call->out[k], 0xFF, count * sizeof(float)); /* NaN */
         return;
     }
-    e->base.op->ref(
+    tutti_reference_widened(
         &(tutti_ref_call){.node = &e->base, .run = call->run, .in = call->in, .out = &between});
     void *in[TUTTI_FUSE_OPERANDS_MAX];
     int32_t next = e->base.n_in;
     for (int32_t i = 0; i < e->rest.n_in; i++)
         in[i] = e->rest.in[i].id == e->base.out[0].id ? between : call->in[next++];
-    e->rest.op->ref(
+    tutti_reference_widened(
         &(tutti_ref_call){.node = &e->rest, .run = call->run, .in = in, .out = call->out});
     free(between);
 }

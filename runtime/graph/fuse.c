@@ -44,7 +44,7 @@ static bool can_fuse(const tutti_item *item) {
     const tutti_op *op = item->node.op;
     return item->kind == TUTTI_ITEM_NODE && !item->alias &&
            (op->flags & TUTTI_OP_ELEMENTWISE) != 0 && op->lower == NULL && op->expr != NULL &&
-           item->node.n_out == 1 && item->node.out_type[0].dtype == TUTTI_F32;
+           item->node.n_out == 1 && item->node.out_type[0].dtype != TUTTI_I32;
 }
 
 /* Index among the first `count` inputs of the operand that input i of the node is, or count. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/reference.h"
 #include "base/status.h"
 #include "graph/fuse.h"
 
@@ -12,15 +13,19 @@ static tutti_status fused_lower(const tutti_node_info *node, const tutti_device_
                               tutti_lowering_candidate(out, "generated"));
 }
 
+static double bytes_of(const tutti_type *type, int64_t n) {
+    return (double)tutti_dtype_size_bytes(type->dtype) * (double)tutti_shape_count(&type->shape, n);
+}
+
 static tutti_cost fused_cost(const tutti_node_info *node, int64_t n) {
     const tutti_fused_chain *chain = node->attr;
     tutti_cost cost = {0};
     for (int32_t m = 0; m < chain->n_members; m++)
         cost.flops += chain->members[m].node.op->cost(&chain->members[m].node, n).flops;
     for (int32_t k = 0; k < node->n_in; k++)
-        cost.bytes += 4.0 * (double)tutti_shape_count(&node->in_type[k].shape, n);
+        cost.bytes += bytes_of(&node->in_type[k], n);
     for (int32_t k = 0; k < node->n_out; k++)
-        cost.bytes += 4.0 * (double)tutti_shape_count(&node->out_type[k].shape, n);
+        cost.bytes += bytes_of(&node->out_type[k], n);
     return cost;
 }
 
@@ -42,7 +47,7 @@ static void fused_ref(const tutti_ref_call *call) {
         for (int32_t k = 0; k < member->node.n_in; k++)
             in[k] = member->source[k] >= 0 ? call->in[member->source[k]]
                                            : memory + count * (size_t)(-1 - member->source[k]);
-        member->node.op->ref(
+        tutti_reference_widened(
             &(tutti_ref_call){.node = &member->node, .run = call->run, .in = in, .out = &out});
         if (member->output >= 0)
             memcpy(call->out[member->output], out, count * sizeof *memory);

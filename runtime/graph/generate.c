@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/narrow.h"
 #include "base/status.h"
 #include "graph/lowering.h"
 
@@ -162,7 +163,22 @@ int64_t tutti_chain_columns(const tutti_node_info *node, const tutti_fused_chain
 }
 
 static const char *c_type(tutti_dtype dtype) {
-    return dtype == TUTTI_I32 ? "int" : "float";
+    return dtype == TUTTI_I32 ? "int" : tutti_dtype_is_narrow(dtype) ? "ushort" : "float";
+}
+
+void tutti_put_storage(tutti_strbuf *text, const tutti_node_info *node,
+                       const tutti_fused_chain *chain, const tutti_device_info *device) {
+    bool any = false;
+    for (int32_t k = 0; k < node->n_in; k++)
+        any |= tutti_dtype_is_narrow(node->in_type[k].dtype);
+    for (int32_t m = 0; m < chain->n_members; m++)
+        any |= tutti_dtype_is_narrow(chain->members[m].node.out_type[0].dtype);
+    for (int32_t k = 0; k < node->n_out; k++)
+        any |= tutti_dtype_is_narrow(node->out_type[k].dtype);
+    if (any)
+        tutti_strbuf_printf(
+            text, "%s#include \"storage.clh\"\n",
+            device != NULL && (device->type & TUTTI_DEVICE_CPU) != 0 ? "#define F16_BITS\n" : "");
 }
 
 static void put_load(tutti_strbuf *text, const tutti_node_info *node,
@@ -173,8 +189,14 @@ static void put_load(tutti_strbuf *text, const tutti_node_info *node,
         return;
     }
     const tutti_shape *shape = &chain->shapes[k], *operand = &node->in_type[k].shape;
-    tutti_strbuf_printf(text, "    const float x%" PRId32 " = %sin%" PRId32 "[", k,
-                        node->in_type[k].dtype == TUTTI_I32 ? "(float)" : "", k);
+    const tutti_dtype dtype = node->in_type[k].dtype;
+    const bool narrow = tutti_dtype_is_narrow(dtype);
+    if (narrow)
+        tutti_strbuf_printf(text, "    const float x%" PRId32 " = load_%s(in%" PRId32 ", ", k,
+                            tutti_dtype_name(dtype), k);
+    else
+        tutti_strbuf_printf(text, "    const float x%" PRId32 " = %sin%" PRId32 "[", k,
+                            dtype == TUTTI_I32 ? "(float)" : "", k);
     int32_t last = shape->rank - 1;
     while (last > 0 && is_single(shape, last))
         last--;
@@ -189,7 +211,7 @@ static void put_load(tutti_strbuf *text, const tutti_node_info *node,
         if (there)
             tutti_strbuf_printf(text, ") * %" PRId64 "u + x", columns);
     }
-    tutti_strbuf_puts(text, "];\n");
+    tutti_strbuf_puts(text, narrow ? ");\n" : "];\n");
 }
 
 static tutti_status put_members(tutti_strbuf *body, const tutti_fused_chain *chain,
@@ -255,7 +277,7 @@ void tutti_put_parameters(tutti_strbuf *text, const tutti_node_info *node, tutti
     for (int32_t k = base.id != 0; k < node->n_out; k++) {
         tutti_strbuf_puts(text, before);
         if (types != NULL)
-            tutti_strbuf_printf(text, "__global float *%s", types);
+            tutti_strbuf_printf(text, "__global %s *%s", c_type(node->out_type[k].dtype), types);
         tutti_strbuf_printf(text, "out%" PRId32, k);
     }
     for (int32_t k = 0; k < needs->n_scalars; k++)
@@ -302,10 +324,17 @@ tutti_status tutti_put_body(tutti_strbuf *text, const tutti_node_info *node,
     for (int32_t k = 0; k < node->n_in; k++)
         put_load(text, node, chain, k, base, columns);
     tutti_strbuf_append(text, members.text == NULL ? "" : members.text, members.length);
-    for (int32_t m = 0; m < chain->n_members; m++)
-        if (chain->members[m].output >= 0)
-            tutti_strbuf_printf(text, "    out%" PRId32 "[i] = v%" PRId32 ";\n",
-                                chain->members[m].output, m);
+    for (int32_t m = 0; m < chain->n_members; m++) {
+        const int32_t k = chain->members[m].output;
+        if (k < 0)
+            continue;
+        const tutti_dtype dtype = node->out_type[k].dtype;
+        if (tutti_dtype_is_narrow(dtype))
+            tutti_strbuf_printf(text, "    store_%s(out%" PRId32 ", i, v%" PRId32 ");\n",
+                                tutti_dtype_name(dtype), k, m);
+        else
+            tutti_strbuf_printf(text, "    out%" PRId32 "[i] = v%" PRId32 ";\n", k, m);
+    }
     text->failed |= members.failed;
     tutti_strbuf_free(&members);
     return status;

@@ -21,6 +21,9 @@ typedef struct tutti_chain_needs {
  * finds broadcast operands by division. */
 int64_t tutti_chain_columns(const tutti_node_info *node, const tutti_fused_chain *chain);
 
+/* How operands in f16 and bf16 are read and written, where there are any. */
+void tutti_put_storage(tutti_strbuf *text, const tutti_node_info *node,
+                       const tutti_fused_chain *chain, const tutti_device_info *device);
 /* Functions of the members. */
 void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain);
 /* The parameters, or where types is NULL their names alone, each with `before` before it. Pointers

@@ -151,7 +151,7 @@ static tutti_tensor add_named(tutti_graph *graph, tutti_tensor_kind kind, const 
     tutti_status status = check_new_name(graph, what, name);
     if (status != TUTTI_OK)
         return tutti_graph_reject(graph, status);
-    if (dtype != TUTTI_F32 && dtype != TUTTI_I32)
+    if ((unsigned)dtype > TUTTI_BF16)
         return tutti_graph_reject(graph, tutti_fail(TUTTI_INVALID_ARGUMENT,
                                                     "%s \"%s\": %d is no element type", what, name,
                                                     (int)dtype));

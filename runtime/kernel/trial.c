@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/narrow.h"
+#include "base/reference.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include "kernel/programs.h"
@@ -51,8 +53,8 @@ static slot *find_slot(tutti_trial *trial, tutti_tensor tensor) {
 /* The range of input i: that of the op's first example that has it. Integers stay within two
  * values, since what they index is not known here. */
 static void input_range(const tutti_op *op, int32_t i, tutti_dtype dtype, float *lo, float *hi) {
-    *lo = dtype == TUTTI_F32 ? -1.0F : 0.0F;
-    *hi = dtype == TUTTI_F32 ? 1.0F : 2.0F;
+    *lo = dtype != TUTTI_I32 ? -1.0F : 0.0F;
+    *hi = dtype != TUTTI_I32 ? 1.0F : 2.0F;
     for (int32_t e = 0; e < op->n_examples; e++) {
         const tutti_op_example *example = &op->examples[e];
         if (example->refused != NULL || i >= example->n_in || example->in[i].dtype != dtype)
@@ -75,6 +77,9 @@ static void draw(slot *s, const tutti_op *op, int32_t input) {
     for (size_t i = 0; i < s->count; i++) {
         if (s->dtype == TUTTI_F32)
             ((float *)s->fresh)[i] = lo + (hi - lo) * tutti_rng_uniform(&rng);
+        else if (tutti_dtype_is_narrow(s->dtype))
+            ((uint16_t *)s->fresh)[i] =
+                tutti_narrow(s->dtype, lo + (hi - lo) * tutti_rng_uniform(&rng));
         else
             ((int32_t *)s->fresh)[i] =
                 (int32_t)lo + (int32_t)tutti_rng_below(&rng, hi > lo ? (uint64_t)(hi - lo) : 1);
@@ -101,7 +106,8 @@ static tutti_status add_slot(tutti_trial *trial, tutti_tensor tensor, const tutt
         memcpy(s->expected, s->fresh, s->bytes);
     }
     s->checked = input < 0 || (trial->node->op->mutates >> input & 1) != 0;
-    return tutti_buffer_make(trial->device, s->bytes, &s->memory);
+    /* Fills come in words. */
+    return tutti_buffer_make(trial->device, (s->bytes + 3) / 4 * 4, &s->memory);
 }
 
 /* Output 0 of an op that changes its inputs is input 0. */
@@ -136,7 +142,7 @@ static tutti_status run_reference(tutti_trial *trial) {
     for (int32_t i = 0; i < node->n_out; i++)
         out[i] = output_slot(trial, i)->expected;
     const tutti_ref_call call = {.node = node, .run = &trial->values, .in = in, .out = out};
-    node->op->ref(&call);
+    tutti_reference(&call);
     free(in);
     return TUTTI_OK;
 }
@@ -271,7 +277,7 @@ tutti_status tutti_trial_reset(tutti_trial_run *run) {
         if (s->fresh != NULL)
             TUTTI_TRY(tutti_buffer_write(device, s->memory, 0, s->fresh, s->bytes));
         else
-            TUTTI_TRY(tutti_buffer_fill(device, s->memory, 0, s->bytes, POISON));
+            TUTTI_TRY(tutti_buffer_fill(device, s->memory, 0, (s->bytes + 3) / 4 * 4, POISON));
     }
     for (int32_t i = 0; i < run->n_scratch; i++)
         TUTTI_TRY(tutti_buffer_fill(device, run->scratch[i], 0, run->scratch_bytes[i], POISON));
@@ -290,18 +296,25 @@ tutti_status tutti_trial_time(tutti_trial_run *run, int32_t times, double *out_s
     return TUTTI_OK;
 }
 
-/* Not finite on both sides in the same way is agreement: the op is undefined there. */
-static double compare_f32(const float *got, const float *expected, size_t count) {
+static double value_at(tutti_dtype dtype, const void *values, size_t i) {
+    return dtype == TUTTI_F32 ? (double)((const float *)values)[i]
+                              : (double)tutti_widen(dtype, ((const uint16_t *)values)[i]);
+}
+
+/* Not finite on both sides in the same way is agreement: the op is undefined there. A step of f16 or
+ * bf16 counts as none, since a small error may lead to the other neighbour. */
+static double compare(tutti_dtype dtype, const void *got, const void *expected, size_t count) {
+    const double step = dtype == TUTTI_F32 ? 0 : tutti_narrow_step(dtype);
     double largest = 0, difference = 0;
     for (size_t i = 0; i < count; i++) {
-        double g = (double)got[i], e = (double)expected[i];
+        double g = value_at(dtype, got, i), e = value_at(dtype, expected, i);
         if (!isfinite(g) || !isfinite(e)) {
             if ((isnan(g) && isnan(e)) || g == e)
                 continue;
             return INFINITY;
         }
         largest = fmax(largest, fabs(e));
-        difference = fmax(difference, fabs(g - e));
+        difference = fmax(difference, fabs(g - e) - step * fabs(e));
     }
     return largest > 0 ? difference / largest : difference;
 }
@@ -317,8 +330,8 @@ tutti_status tutti_trial_error(tutti_trial_run *run, double *out_error) {
             return tutti_fail_memory(s->bytes, "measuring candidates");
         tutti_status status = tutti_buffer_read(run->trial->device, s->memory, 0, got, s->bytes);
         double error = INFINITY;
-        if (status == TUTTI_OK && s->dtype == TUTTI_F32)
-            error = compare_f32(got, s->expected, s->count);
+        if (status == TUTTI_OK && s->dtype != TUTTI_I32)
+            error = compare(s->dtype, got, s->expected, s->count);
         else if (status == TUTTI_OK && memcmp(got, s->expected, s->bytes) == 0)
             error = 0;
         free(got);

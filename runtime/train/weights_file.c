@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/narrow.h"
 #include "base/status.h"
 #include "base/strbuf.h"
 #include "train/trainer.h"
@@ -92,9 +93,15 @@ static bool read_numbers(const cJSON *array, int32_t count, int64_t *out) {
     return true;
 }
 
-static bool is_f32(const cJSON *entry) {
+static bool has_type(const cJSON *entry, const char *name) {
     const cJSON *dtype = tutti_json_member(entry, "dtype");
-    return cJSON_IsString(dtype) && strcmp(dtype->valuestring, "F32") == 0;
+    return cJSON_IsString(dtype) && strcmp(dtype->valuestring, name) == 0;
+}
+
+/* False for a type that weights cannot have. */
+static bool find_type(const cJSON *entry, tutti_dtype *out) {
+    *out = has_type(entry, "F16") ? TUTTI_F16 : has_type(entry, "BF16") ? TUTTI_BF16 : TUTTI_F32;
+    return *out != TUTTI_F32 || has_type(entry, "F32");
 }
 
 /* The shape as the file gives it, for messages. */
@@ -111,16 +118,19 @@ static tutti_status read_tensor(const reader *in, const tutti_graph *graph, tutt
                                 float *out) {
     const char *name = tutti_graph_tensor_name(graph, tensor);
     const tutti_shape shape = tutti_graph_tensor_shape(graph, tensor);
-    const int64_t size = tutti_shape_count(&shape, 0) * (int64_t)sizeof(float);
+    const size_t count = (size_t)tutti_shape_count(&shape, 0);
     const cJSON *entry = tutti_json_member(in->root, name);
     char expected[TUTTI_SHAPE_TEXT], text[TUTTI_SHAPE_TEXT];
     tutti_shape_text(&shape, expected);
     if (entry == NULL)
         return tutti_fail(TUTTI_BAD_INPUT, "%s: there is no tensor \"%s\", expected F32 %s",
                           in->path, name, expected);
-    if (!is_f32(entry))
-        return tutti_fail(TUTTI_BAD_INPUT, "%s: tensor \"%s\" is not F32, expected F32 %s",
-                          in->path, name, expected);
+    tutti_dtype dtype;
+    if (!find_type(entry, &dtype))
+        return tutti_fail(TUTTI_BAD_INPUT,
+                          "%s: tensor \"%s\" is not F32, F16 or BF16, expected F32 %s", in->path,
+                          name, expected);
+    const int64_t size = (int64_t)(count * tutti_dtype_size_bytes(dtype));
     int64_t dims[TUTTI_MAX_RANK], offsets[2];
     if (!read_numbers(tutti_json_member(entry, "shape"), shape.rank, dims) ||
         memcmp(dims, shape.dim, (size_t)shape.rank * sizeof *dims) != 0)
@@ -133,15 +143,24 @@ static tutti_status read_tensor(const reader *in, const tutti_graph *graph, tutt
                           "%s: tensor \"%s\": data_offsets are not two numbers that %" PRId64
                           " bytes lie between, within the %zu of all tensors",
                           in->path, name, size, in->size);
-    memcpy(out, in->data + offsets[0], (size_t)size);
-    tutti_weights_swap(out, (size_t)(size / (int64_t)sizeof(float)));
+    const char *bytes = in->data + offsets[0];
+    if (dtype == TUTTI_F32) {
+        memcpy(out, bytes, (size_t)size);
+        tutti_weights_swap(out, count);
+        return TUTTI_OK;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint16_t bits;
+        memcpy(&bits, bytes + 2 * i, sizeof bits);
+        out[i] = tutti_widen(dtype, le16toh(bits));
+    }
     return TUTTI_OK;
 }
 
 static tutti_status check_extra(const reader *in, const tutti_graph *graph) {
     const cJSON *entry;
     cJSON_ArrayForEach(entry, in->root) {
-        bool known = strcmp(entry->string, METADATA) == 0 || !is_f32(entry);
+        bool known = strcmp(entry->string, METADATA) == 0 || !has_type(entry, "F32");
         for (tutti_tensor tensor = tutti_graph_next_learned(graph, none); tensor.id != 0 && !known;
              tensor = tutti_graph_next_learned(graph, tensor))
             known = strcmp(entry->string, tutti_graph_tensor_name(graph, tensor)) == 0;

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/narrow.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include "base/strbuf.h"
@@ -221,13 +222,46 @@ static void test_shape_text(void **state) {
     assert_int_equal(tutti_shape_count(&shape, 3), 1);
 }
 
+/* Every f16 and bf16 comes back; values between two neighbours go to the nearer, the middle to the
+ * even one. */
+static void test_narrow(void **state) {
+    (void)state;
+    const tutti_dtype types[] = {TUTTI_F16, TUTTI_BF16};
+    for (size_t t = 0; t < 2; t++)
+        for (uint32_t bits = 0; bits < 0x10000; bits++) {
+            const float x = tutti_widen(types[t], (uint16_t)bits);
+            const uint16_t back = tutti_narrow(types[t], x);
+            if (isnan(x)) {
+                assert_true(isnan(tutti_widen(types[t], back)));
+                continue;
+            }
+            assert_int_equal(back, bits);
+            const float next = tutti_widen(types[t], (uint16_t)(bits + 1));
+            if (!isfinite(x) || !isfinite(next) || (bits & 0x7FFF) == 0x7FFF)
+                continue;
+            const float middle = (float)(((double)x + (double)next) / 2);
+            assert_int_equal(tutti_narrow(types[t], middle), bits + (bits & 1));
+            assert_int_equal(tutti_narrow(types[t], nextafterf(middle, x)), bits);
+            assert_int_equal(tutti_narrow(types[t], nextafterf(middle, next)), bits + 1);
+        }
+    assert_int_equal(tutti_narrow(TUTTI_F16, 1.0F), 0x3C00);
+    assert_int_equal(tutti_narrow(TUTTI_F16, -65504.0F), 0xFBFF);
+    assert_int_equal(tutti_narrow(TUTTI_F16, 65519.0F), 0x7BFF);
+    assert_int_equal(tutti_narrow(TUTTI_F16, 65520.0F), 0x7C00);
+    assert_int_equal(tutti_narrow(TUTTI_F16, 0x1p-24F), 1);
+    assert_int_equal(tutti_narrow(TUTTI_F16, 0x1p-25F), 0);
+    assert_int_equal(tutti_narrow(TUTTI_BF16, 1.0F), 0x3F80);
+    assert_int_equal(tutti_narrow(TUTTI_BF16, 3.4e38F), 0x7F80);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status), cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_strbuf), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_philox), cmocka_unit_test(test_rng),
-        cmocka_unit_test(test_normal), cmocka_unit_test(test_worker),
-        cmocka_unit_test(test_file),   cmocka_unit_test(test_shape_text),
+        cmocka_unit_test(test_narrow),     cmocka_unit_test(test_status),
+        cmocka_unit_test(test_arena),      cmocka_unit_test(test_strbuf),
+        cmocka_unit_test(test_hash),       cmocka_unit_test(test_philox),
+        cmocka_unit_test(test_rng),        cmocka_unit_test(test_normal),
+        cmocka_unit_test(test_worker),     cmocka_unit_test(test_file),
+        cmocka_unit_test(test_shape_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/narrow.h"
+#include "base/reference.h"
 #include "base/rng.h"
 #include "graph/graph.h"
 #include "op/ops.h"
@@ -86,6 +88,9 @@ static inline void *case_draw(const conf_case *c, int32_t input, int64_t n, tutt
         if (type->dtype == TUTTI_I32)
             ((int32_t *)memory)[i] =
                 (int32_t)lo + (int32_t)tutti_rng_below(rng, (uint64_t)((int32_t)hi - (int32_t)lo));
+        else if (tutti_dtype_is_narrow(type->dtype))
+            ((uint16_t *)memory)[i] =
+                tutti_narrow(type->dtype, lo == hi ? lo : lo + tutti_rng_uniform(rng) * (hi - lo));
         else
             ((float *)memory)[i] = lo == hi ? lo : lo + tutti_rng_uniform(rng) * (hi - lo);
     return memory;
@@ -114,7 +119,7 @@ static inline void node_ref(const tutti_node_info *node, const tutti_run_values 
     if ((node->op->flags & TUTTI_OP_ALIAS) != 0)
         memcpy(out[0], in[0], type_bytes(&node->in_type[0], run->n));
     else
-        node->op->ref(&(tutti_ref_call){.node = node, .run = run, .in = in, .out = out});
+        tutti_reference(&(tutti_ref_call){.node = node, .run = run, .in = in, .out = out});
 }
 
 /* Evaluates all nodes of a graph; memory, by tensor id, holds the inputs and receives the rest. */

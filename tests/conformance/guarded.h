@@ -18,7 +18,8 @@ typedef struct guarded {
 
 static inline tutti_status guarded_make(const tutti_device *device, size_t size_bytes,
                                         guarded *out) {
-    *out = (guarded){.size_bytes = size_bytes == 0 ? 4 : size_bytes};
+    /* In whole words; of the last one, what is behind 2 bytes may hold anything. */
+    *out = (guarded){.size_bytes = size_bytes == 0 ? 4 : (size_bytes + 3) / 4 * 4};
     tutti_status status = tutti_buffer_make(device, out->size_bytes + 2 * GUARD, &out->parent);
     if (status == TUTTI_OK)
         status = tutti_buffer_view(device, out->parent, GUARD, out->size_bytes, &out->view);
@@ -69,15 +70,26 @@ static inline uint32_t *guarded_read(const tutti_device *device, const guarded *
     return words;
 }
 
+static inline double value_at(const tutti_type *type, const void *values, int64_t i) {
+    return type->dtype == TUTTI_F32
+               ? (double)((const float *)values)[i]
+               : (double)tutti_widen(type->dtype, ((const uint16_t *)values)[i]);
+}
+
+/* What a kernel leaves that writes nothing; every other 2 bytes of it are no NaN. */
+static inline bool is_poison(const tutti_type *type, const void *values, int64_t i) {
+    return type->dtype == TUTTI_F32 && ((const uint32_t *)values)[i] == POISON;
+}
+
 /* Equal within tolerance * the largest magnitude (devices may flush subnormal numbers); NaN where
  * NaN is expected, and not the poison. */
 static inline bool values_agree(const tutti_type *type, int64_t count, const void *expected,
                                 const void *found, double tolerance, char text[256]) {
     double largest = 0;
-    if (type->dtype == TUTTI_F32)
-        for (int64_t i = 0; i < count; i++)
-            if (isfinite(((const float *)expected)[i]))
-                largest = fmax(largest, fabs((double)((const float *)expected)[i]));
+    for (int64_t i = 0; i < count && type->dtype != TUTTI_I32; i++)
+        if (isfinite(value_at(type, expected, i)))
+            largest = fmax(largest, fabs(value_at(type, expected, i)));
+    const double step = tutti_dtype_is_narrow(type->dtype) ? tutti_narrow_step(type->dtype) : 0;
     for (int64_t i = 0; i < count; i++) {
         if (type->dtype == TUTTI_I32) {
             if (((const int32_t *)expected)[i] != ((const int32_t *)found)[i]) {
@@ -86,11 +98,10 @@ static inline bool values_agree(const tutti_type *type, int64_t count, const voi
             }
             continue;
         }
-        const double a = (double)((const float *)expected)[i];
-        const double b = (double)((const float *)found)[i];
-        bool same = fabs(a - b) <= tolerance * largest + FLT_MIN;
+        const double a = value_at(type, expected, i), b = value_at(type, found, i);
+        bool same = fabs(a - b) <= tolerance * largest + step * fabs(a) + FLT_MIN;
         if (isnan(a))
-            same = isnan(b) && ((const uint32_t *)found)[i] != POISON;
+            same = isnan(b) && !is_poison(type, found, i);
         else if (isinf(a))
             same = a == b;
         if (!same) {

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "base/reference.h"
 #include "graph/graph.h"
 #include "op/ops.h"
 #include "tutti/nn.h"
@@ -208,7 +209,7 @@ static inline void host_step(host *h) {
                 free(h->data[node->out[0].id]);
                 h->data[node->out[0].id] = in[0];
             }
-            node->op->ref(&(tutti_ref_call){.node = &info, .run = &h->run, .in = in, .out = out});
+            tutti_reference(&(tutti_ref_call){.node = &info, .run = &h->run, .in = in, .out = out});
         }
     free(late);
     h->run.step++;

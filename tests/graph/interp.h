@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/reference.h"
 #include "base/rng.h"
 #include "graph/fuse.h"
 #include "graph/passes.h"
@@ -119,7 +120,7 @@ static inline void interp_node(interp *in, const tutti_item *item, int32_t d, in
                                   .seed = in->seed,
                                   .step = in->step,
                                   .scalars = in->scalars};
-    node->op->ref(&(tutti_ref_call){.node = node, .run = &run, .in = inputs, .out = outputs});
+    tutti_reference(&(tutti_ref_call){.node = node, .run = &run, .in = inputs, .out = outputs});
 }
 
 static inline void interp_reduce(interp *in, const tutti_item *item) {

@@ -133,7 +133,7 @@ static void check_run(bound_node *b, tutti_bound_launch *launch, int64_t n) {
                          CL_SUCCESS);
     }
     OK(tutti_bound_launch_enqueue(launch, &run, NULL));
-    node->op->ref(
+    tutti_reference(
         &(tutti_ref_call){.node = node, .run = &run, .in = host, .out = host + node->n_in});
     for (int32_t i = 0; i < node->n_out; i++) {
         const int32_t at = i == 0 && b->in_place >= 0 ? b->in_place : node->n_in + i;

@@ -186,14 +186,42 @@ static void files_of_others(void **state) {
         assert_true(mean[i] == (float)(7 + i));
 }
 
+/* The weight's six values are the halves of the 15th to 17th float, read as what the file calls them. */
+static void narrow_types_are_read(void **state) {
+    (void)state;
+    static const char *const names[] = {"F16", "BF16"};
+    for (int t = 0; t < 2; t++) {
+        char header[1024];
+        snprintf(header, sizeof header,
+                 "{" VECTORS ",\"head.weight\":{\"dtype\":\"%s\",\"shape\":[2,3],"
+                 "\"data_offsets\":[56,68]}}",
+                 names[t]);
+        write_file(header, 17);
+        ok(tutti_weights_load(trainer, path));
+        float weight[6];
+        ok(tutti_run_read(tutti_trainer_run(trainer), tutti_graph_find(graph, "head.weight"),
+                          weight, sizeof weight));
+        /* 15 is 0x41700000, 16 0x41800000, 17 0x41880000. */
+        const float f16[] = {2.71875F, 2.75F, 2.765625F}, bf16[] = {15, 16, 17};
+        for (int i = 0; i < 6; i++)
+            assert_true(weight[i] == (i % 2 == 0 ? 0.0F : t == 0 ? f16[i / 2] : bf16[i / 2]));
+    }
+    char header[1024];
+    snprintf(header, sizeof header,
+             "{" VECTORS ",\"head.weight\":{\"dtype\":\"F16\",\"shape\":"
+             "[2,3],\"data_offsets\":[56,80]}}");
+    write_file(header, 20);
+    refused("tensor \"head.weight\": data_offsets are not two numbers that 12 bytes lie between");
+}
+
 static void what_does_not_fit_is_named(void **state) {
     (void)state;
     write_file("{" VECTORS "}", 14);
     refused("there is no tensor \"head.weight\", expected F32 2x3");
     write_file("{" VECTORS WEIGHT ",\"more\":{\"dtype\":\"F32\"}}", 20);
     refused("the graph has nothing that is named \"more\"");
-    write_file("{" VECTORS ",\"head.weight\":{\"dtype\":\"F16\",\"shape\":[2,3]}}", 20);
-    refused("tensor \"head.weight\" is not F32");
+    write_file("{" VECTORS ",\"head.weight\":{\"dtype\":\"F64\",\"shape\":[2,3]}}", 20);
+    refused("tensor \"head.weight\" is not F32, F16 or BF16, expected F32 2x3");
     write_file("{" VECTORS ",\"head.weight\":{\"dtype\":\"F32\",\"shape\":[3,2]}}", 20);
     refused("tensor \"head.weight\" is 3x2, expected 2x3");
     write_file("{" VECTORS ",\"head.weight\":{\"dtype\":\"F32\",\"shape\":[2,-3]}}", 20);
@@ -253,9 +281,13 @@ static void paths_that_are_not_there(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_saved_comes_back),  cmocka_unit_test(the_file_is_safetensors),
-        cmocka_unit_test(files_of_others),           cmocka_unit_test(what_does_not_fit_is_named),
-        cmocka_unit_test(a_damaged_file_is_noticed), cmocka_unit_test(paths_that_are_not_there),
+        cmocka_unit_test(what_is_saved_comes_back),
+        cmocka_unit_test(the_file_is_safetensors),
+        cmocka_unit_test(files_of_others),
+        cmocka_unit_test(narrow_types_are_read),
+        cmocka_unit_test(what_does_not_fit_is_named),
+        cmocka_unit_test(a_damaged_file_is_noticed),
+        cmocka_unit_test(paths_that_are_not_there),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

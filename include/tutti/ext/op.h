@@ -219,7 +219,10 @@ enum {
     TUTTI_OP_INV_BATCH = 1 << 7,
     /* Elementwise work on the only output may be fused into the op: see tutti_launch_epilogue. No
      * launch has an argument that the host computes. */
-    TUTTI_OP_EPILOGUE = 1 << 8
+    TUTTI_OP_EPILOGUE = 1 << 8,
+    /* Takes f16 and bf16 (infer decides which); any other op is refused such inputs. Its reference
+     * finds f32 in their place. */
+    TUTTI_OP_NARROW = 1 << 9
 };
 
 #define TUTTI_EXAMPLE_IN 8
