@@ -156,23 +156,24 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     return true;
 }
 
-/* square x square outputs per work-group of 16 x 16. */
-static void lower_tile(const tutti_node_info *node, const tutti_device_info *device,
-                       tutti_lowering *out, const products *p, int square) {
-    const tutti_matmul_attr *attr = node->attr;
-    const int per_item = square / 16, bk = 16;
-    if (device->max_work_group < 256 ||
-        device->local_memory_bytes < (uint64_t)(4 * bk * (2 * square + 2)))
-        return;
-    tutti_launch *launch = tutti_candidate_launch(
-        out, tutti_lowering_candidate(out, square == 64 ? "tile64" : "tile32"), "batched_matmul.cl",
-        "matmul_tile", "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d -DTRANS_A=%d -DTRANS_B=%d", square,
-        square, bk, per_item, per_item, (int)attr->trans_a, (int)attr->trans_b);
-    add_operands(node, out, launch, p, (int64_t[]){1}, 1);
-    tutti_launch_range(launch, tutti_extent_times(p->lead.count, 16 * ceil_div(p->n, square)), 1,
-                       16);
-    tutti_launch_range(launch, tutti_extent_const(p->m), per_item, 16);
-    tutti_launch_range(launch, tutti_extent_const(1), 1, 1);
+static void lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
+                      tutti_lowering *out, const products *p) {
+    const tutti_matmul_size size = {tutti_extent_value(p->lead.count, TUTTI_TYPICAL_BATCH), p->m,
+                                    p->n, p->k, false};
+    tutti_matmul_gpu gpu[TUTTI_MATMUL_GPU_MAX];
+    const int32_t n = tutti_matmul_gpu_fit(device, &size, node->attr, gpu);
+    for (int32_t i = 0; i < n; i++) {
+        tutti_launch *launch =
+            tutti_candidate_launch(out, tutti_lowering_candidate(out, gpu[i].name),
+                                   "batched_matmul.cl", "matmul_tile", "%s", gpu[i].options);
+        add_operands(node, out, launch, p, (int64_t[]){1}, 1);
+        tutti_launch_range(
+            launch,
+            tutti_extent_times(p->lead.count, gpu[i].local[0] * ceil_div(p->n, gpu[i].columns)), 1,
+            gpu[i].local[0]);
+        tutti_launch_range(launch, tutti_extent_const(p->m), gpu[i].per_item[1], gpu[i].local[1]);
+        tutti_launch_range(launch, tutti_extent_const(1), 1, 1);
+    }
 }
 
 static void lower_small(const tutti_node_info *node, tutti_lowering *out, const products *p) {
@@ -193,12 +194,8 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     const bool is_tiny = p.m * p.n * p.k <= 16 * 16 * 16;
     if (is_tiny)
         lower_small(node, out, &p);
-    if (!is_cpu) {
-        const bool wide = p.m >= 48 && p.n >= 48;
-        lower_tile(node, device, out, &p, wide ? 64 : 32);
-        if (wide)
-            lower_tile(node, device, out, &p, 32);
-    }
+    if (!is_cpu)
+        lower_gpu(node, device, out, &p);
     /* The one kernel that needs neither local memory nor large work-groups. */
     if (!is_tiny)
         lower_small(node, out, &p);

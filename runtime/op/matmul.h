@@ -21,6 +21,27 @@ typedef struct tutti_matmul_cpu {
 bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_t rows,
                           int64_t columns, const tutti_matmul_attr *attr, tutti_matmul_cpu *out);
 
+/* About so many products of about this size; K may be cut where results can be added up after. */
+typedef struct tutti_matmul_size {
+    int64_t count, m, n, k;
+    bool may_split;
+} tutti_matmul_size;
+
+/* How a GPU kernel is built and divided into work-groups. */
+typedef struct tutti_matmul_gpu {
+    char name[32]; /* of the candidate */
+    char options[96];
+    int64_t columns; /* per work-group */
+    int64_t per_item[2], local[2];
+    int64_t splits;
+} tutti_matmul_gpu;
+#define TUTTI_MATMUL_GPU_MAX 3
+
+/* The best guess first; none where work-groups or local memory are too small. */
+int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul_size *size,
+                             const tutti_matmul_attr *attr,
+                             tutti_matmul_gpu out[TUTTI_MATMUL_GPU_MAX]);
+
 /* Adds the candidates of matmul that suit GPUs, the best guess first. */
 void tutti_matmul_lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
                             tutti_lowering *out, tutti_extent rows, tutti_extent columns,

@@ -1,57 +1,152 @@
-/* How GPUs multiply matrices: cl/matmul.cl with tiles of several sizes, K in one piece or split. */
+/* How GPUs multiply matrices: which kernels, tiles and splits of K are offered for a shape, by an
+ * estimate of how long they take. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "op/matmul.h"
+
+/* A candidate that the estimate puts so much behind the best is not offered. */
+#define OFFERED_WITHIN 1.4
+/* Estimates count multiply-adds at which a compute unit is busy as long: a work-group alone does not
+ * fill one, ... */
+#define FILLING_ITEMS 256
+/* ... a partial product is written and read again, and a second launch costs some microseconds. */
+#define MOVED_FLOAT 20.0
+#define LAUNCH      5e5
+/* Parts of K shorter than this do not repay the sums. */
+#define PART_MIN   128
+#define SPLITS_MAX 16
+
+/* A kernel with its tile: bm x bn outputs per work-group, tm x tn per work-item. */
+typedef struct tile {
+    const char *name;
+    int bm, bn, bk, tm, tn;
+    double rate; /* of a filled compute unit, against the best of the table */
+} tile;
+
+static const tile tiles[] = {
+    {"tile128", 128, 128, 8, 8, 8, 1.0},
+    {"tile64", 64, 64, 16, 8, 4, 0.8},
+    {"tile32", 32, 32, 16, 4, 4, 0.5},
+};
+
+typedef struct offer {
+    const tile *tile;
+    int64_t splits;
+    double estimate;
+} offer;
 
 static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
-/* square x square outputs per work-group of 16 x 16. */
-static void lower_tile(const tutti_node_info *node, const tutti_device_info *device,
-                       tutti_lowering *out, const tutti_extent size[3], int square,
-                       int64_t splits) {
-    const tutti_matmul_attr *attr = node->attr;
-    const int per_item = square / 16, bk = 16;
-    if (device->max_work_group < 256 ||
-        device->local_memory_bytes < (uint64_t)(4 * bk * (2 * square + 2)))
-        return;
-    char name[32];
-    snprintf(name, sizeof name, splits == 1 ? "tile%d" : "tile%d_split%d", square, (int)splits);
-    tutti_candidate *candidate = tutti_lowering_candidate(out, name);
-    uint32_t scratch = 0;
+static int items_of(const tile *t) {
+    return t->bm / t->tm * (t->bn / t->tn);
+}
+
+static bool fits(const tile *t, const tutti_device_info *device) {
+    return device->max_work_group >= (uint32_t)items_of(t) &&
+           device->local_memory_bytes >= (uint64_t)(8 * t->bk * (t->bm + t->bn));
+}
+
+static double estimate(const tile *t, const tutti_device_info *device,
+                       const tutti_matmul_size *size, int64_t splits) {
+    const int64_t units = device->compute_units > 0 ? device->compute_units : 1;
+    const int64_t groups =
+        size->count * ceil_div(size->m, t->bm) * ceil_div(size->n, t->bn) * splits;
+    const int64_t rounds = ceil_div(groups, units);
+    const double filled = (double)(rounds * items_of(t)) / FILLING_ITEMS;
+    const double work = (double)(rounds * t->bm * t->bn) * (double)ceil_div(size->k, splits);
+    const double outputs = (double)size->count * (double)size->m * (double)size->n;
+    const double join =
+        splits == 1 ? 0 : LAUNCH + MOVED_FLOAT * outputs * (double)(2 * splits + 1) / (double)units;
+    return work / (t->rate * (filled < 1 ? filled : 1)) + join;
+}
+
+/* As many parts of K as occupy all compute units. */
+static int64_t splits_for(const tile *t, const tutti_device_info *device,
+                          const tutti_matmul_size *size) {
+    const int64_t groups = ceil_div(size->m, t->bm) * ceil_div(size->n, t->bn);
+    int64_t splits = ceil_div(device->compute_units, groups);
+    splits = splits < size->k / PART_MIN ? splits : size->k / PART_MIN;
+    return splits < SPLITS_MAX ? splits : SPLITS_MAX;
+}
+
+static int by_estimate(const void *a, const void *b) {
+    const offer *x = a, *y = b;
+    return (x->estimate > y->estimate) - (x->estimate < y->estimate);
+}
+
+static void write_offer(const offer *o, const tutti_matmul_attr *attr, tutti_matmul_gpu *out) {
+    const tile *t = o->tile;
+    *out = (tutti_matmul_gpu){.splits = o->splits,
+                              .columns = t->bn,
+                              .per_item = {t->tn, t->tm},
+                              .local = {t->bn / t->tn, t->bm / t->tm}};
+    snprintf(out->name, sizeof out->name, o->splits == 1 ? "%s" : "%s_split%d", t->name,
+             (int)o->splits);
+    snprintf(out->options, sizeof out->options,
+             "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d -DTRANS_A=%d -DTRANS_B=%d", t->bm, t->bn,
+             t->bk, t->tm, t->tn, (int)attr->trans_a, (int)attr->trans_b);
+}
+
+int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul_size *size,
+                             const tutti_matmul_attr *attr,
+                             tutti_matmul_gpu out[TUTTI_MATMUL_GPU_MAX]) {
+    offer offers[2 * TUTTI_COUNT(tiles)];
+    int32_t n = 0, n_out = 0;
+    for (int32_t i = 0; i < TUTTI_COUNT(tiles); i++) {
+        if (!fits(&tiles[i], device))
+            continue;
+        offers[n++] = (offer){&tiles[i], 1, estimate(&tiles[i], device, size, 1)};
+        const int64_t splits = size->may_split ? splits_for(&tiles[i], device, size) : 1;
+        if (splits > 1)
+            offers[n++] = (offer){&tiles[i], splits, estimate(&tiles[i], device, size, splits)};
+    }
+    qsort(offers, (size_t)n, sizeof *offers, by_estimate);
+    while (n_out < n && n_out < TUTTI_MATMUL_GPU_MAX &&
+           offers[n_out].estimate <= OFFERED_WITHIN * offers[0].estimate) {
+        write_offer(&offers[n_out], attr, &out[n_out]);
+        n_out++;
+    }
+    return n_out;
+}
+
+/* One candidate of matmul. */
+static void lower_one(const tutti_node_info *node, tutti_lowering *out, const tutti_matmul_gpu *gpu,
+                      tutti_extent rows, tutti_extent columns, tutti_extent inner) {
+    tutti_candidate *candidate = tutti_lowering_candidate(out, gpu->name);
     const tutti_extent count = tutti_extent_count(&node->out_type[0].shape);
-    if (splits > 1)
+    const tutti_extent splits = tutti_extent_const(gpu->splits);
+    uint32_t scratch = 0;
+    if (gpu->splits > 1)
         scratch = tutti_candidate_scratch(
-            out, candidate, (tutti_extent){4 * splits * count.base, 4 * splits * count.per_sample});
-    char options[128];
-    snprintf(options, sizeof options,
-             "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d -DTRANS_A=%d -DTRANS_B=%d", square, square,
-             bk, per_item, per_item, (int)attr->trans_a, (int)attr->trans_b);
+            out, candidate,
+            (tutti_extent){4 * gpu->splits * count.base, 4 * gpu->splits * count.per_sample});
     tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, "matmul.cl", "matmul_tile", "%s", options);
+        tutti_candidate_launch(out, candidate, "matmul.cl", "matmul_tile", "%s", gpu->options);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->in[1]);
-    if (splits > 1)
+    if (gpu->splits > 1)
         tutti_launch_scratch(out, launch, scratch);
     else
         tutti_launch_tensor(out, launch, node->out[0]);
-    tutti_launch_i32(out, launch, size[0]);
-    tutti_launch_i32(out, launch, size[1]);
-    tutti_launch_i32(out, launch, size[2]);
-    tutti_launch_i32(out, launch, tutti_extent_const(splits));
-    tutti_launch_range(launch, size[1], per_item, 16);
-    tutti_launch_range(launch, size[0], per_item, 16);
-    tutti_launch_range(launch, tutti_extent_const(splits), 1, 1);
-    if (splits == 1) {
+    tutti_launch_i32(out, launch, rows);
+    tutti_launch_i32(out, launch, columns);
+    tutti_launch_i32(out, launch, inner);
+    tutti_launch_i32(out, launch, splits);
+    tutti_launch_range(launch, columns, gpu->per_item[0], gpu->local[0]);
+    tutti_launch_range(launch, rows, gpu->per_item[1], gpu->local[1]);
+    tutti_launch_range(launch, splits, 1, 1);
+    if (gpu->splits == 1) {
         tutti_launch_epilogue(out, launch);
         return;
     }
-    launch = tutti_candidate_launch(out, candidate, "matmul.cl", "matmul_join", "%s", options);
+    launch = tutti_candidate_launch(out, candidate, "matmul_join.cl", "matmul_join", "%s", "");
     tutti_launch_scratch(out, launch, scratch);
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, count);
-    tutti_launch_i32(out, launch, tutti_extent_const(splits));
+    tutti_launch_i32(out, launch, splits);
     tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, count, 1, 64);
 }
@@ -59,21 +154,13 @@ static void lower_tile(const tutti_node_info *node, const tutti_device_info *dev
 void tutti_matmul_lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
                             tutti_lowering *out, tutti_extent rows, tutti_extent columns,
                             tutti_extent inner) {
-    const tutti_extent size[3] = {rows, columns, inner};
-    const int64_t m = tutti_extent_value(size[0], TUTTI_TYPICAL_BATCH), n = columns.base;
-    const int64_t k = tutti_extent_value(size[2], TUTTI_TYPICAL_BATCH);
-    const int64_t units = device->compute_units;
-    const bool large = m >= 128 && n >= 128;
-    const bool large_fills = large && ceil_div(m, 128) * ceil_div(n, 128) >= units;
-    if (large_fills)
-        lower_tile(node, device, out, size, 128, 1);
-    /* Few outputs and a long K: parts of K keep the other compute units busy. */
-    const int64_t groups = ceil_div(m, 64) * ceil_div(n, 64);
-    int64_t splits = groups < units ? ceil_div(units, groups) : 1;
-    splits = splits > 8 ? 8 : splits;
-    if (splits > 1 && k >= 512)
-        lower_tile(node, device, out, size, 64, splits);
-    lower_tile(node, device, out, size, 64, 1);
-    if (large && !large_fills)
-        lower_tile(node, device, out, size, 128, 1);
+    const tutti_matmul_size size = {.count = 1,
+                                    .m = tutti_extent_value(rows, TUTTI_TYPICAL_BATCH),
+                                    .n = tutti_extent_value(columns, TUTTI_TYPICAL_BATCH),
+                                    .k = tutti_extent_value(inner, TUTTI_TYPICAL_BATCH),
+                                    .may_split = true};
+    tutti_matmul_gpu gpu[TUTTI_MATMUL_GPU_MAX];
+    const int32_t n = tutti_matmul_gpu_fit(device, &size, node->attr, gpu);
+    for (int32_t i = 0; i < n; i++)
+        lower_one(node, out, &gpu[i], rows, columns, inner);
 }
