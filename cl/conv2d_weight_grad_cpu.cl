@@ -1,6 +1,6 @@
-/* Gradient of a convolution by its weights, for CPU devices: dw[k][c][r][s] sums dy[n][k][oh][ow] *
- * x[n][c][oh * sh - ph + r * dh][ow * sw - pw + s * dw] over n, oh, ow, in an order that does not
- * depend on timing.
+/* Gradient of a convolution by its weights, for CPU devices and few channels: dw[k][c][r][s] sums
+ * dy[n][k][oh][ow] * x[n][c][oh * sh - ph + r * dh][ow * sw - pw + s * dw] over n, oh, ow, in an
+ * order that does not depend on timing.
  *
  * weight_cpu: a work-item (local size 1) takes the images of one slice and, of the channels of dy,
  * one of `parts` runs of blocks of 4; global (slices, groups * parts). Up to `batch` images by
@@ -65,6 +65,9 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
     for (int t = block_begin * column_blocks; t < block_end * column_blocks; t++)
         *(__global f16u *)(partial + 16 * (size_t)t) = (float16)(0.0f);
 
+    if (row_has_edges(W, -pw, sw, pitch))
+        zero(strip, batch * x_floats);
+
     for (int image0 = image_begin; image0 < image_end; image0 += batch)
         for (int row0 = 0; row0 < OH; row0 += rows) {
             const int n_images = min(batch, image_end - image0), n_rows = min(rows, OH - row0);
@@ -77,9 +80,9 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
                 to = dy_strip + i * k_count * dy_plane;
                 for (int k = 0; k < k_count; k++, to += dy_plane) {
                     __global const float *from = dy + ((at * K + k_begin + k) * OH + row0) * OW;
+                    zero(to, dy_plane);
                     for (int j = 0; j < n_rows; j++)
-                        copy_row(from + j * OW, to + j * dy_pitch, OW, 0, 1, dy_pitch);
-                    zero(to + n_rows * dy_pitch, dy_plane - n_rows * dy_pitch);
+                        copy_floats(from + j * OW, to + j * dy_pitch, OW);
                 }
             }
             /* Runs of vectors that lie behind one another in both: a row, or the plane. */

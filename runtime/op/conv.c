@@ -117,7 +117,10 @@ tutti_conv_strip tutti_conv_strip_of(const tutti_conv *p, bool transposed, int64
         if (!transposed && taps[d] > 1)
             strip.phases *= a->stride[d];
     strip.plane = (rows + reach[0]) * strip.pitch;
-    strip.rowwise = rows * ceil_div(columns, 16) <= ceil_div(rows * strip.pitch, 16);
+    /* In operations on vectors; runs through the plane are stored in pieces. */
+    const int64_t inner = p->c * p->r * p->s;
+    strip.rowwise = rows * ceil_div(columns, 16) * (inner + 2) <=
+                    ceil_div(rows * strip.pitch, 16) * (inner + 8);
     return strip;
 }
 
@@ -214,18 +217,40 @@ void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_range(launch, count, 1, 64);
 }
 
-/* Channels and vectors of a register tile. */
-static void choose_tile(const tutti_device_info *device, const tutti_conv *p, int *kt, int *pv) {
+/* Channels, vectors, and interleaved columns of a register tile. */
+static void choose_tile(const tutti_device_info *device, const tutti_conv *p, bool transposed,
+                        int *kt, int *pv, int *pair) {
     const bool wide = device->width_float >= 16;
-    *kt = p->k == 1 ? 1 : !wide || p->k <= 4 ? 4 : 8;
-    *pv = *kt == 1 ? 4 : wide ? 16 / *kt : 1;
+    *pair = transposed && p->attr->stride[1] == 2 ? 2 : 1;
+    *kt = p->k == 1 ? 1 : (!wide || p->k <= 4 ? 4 : 8) / *pair;
+    *pv = (*kt == 1 ? 4 : wide ? 16 / *kt : 1) / *pair;
+    *pv = *pv < 1 ? 1 : *pv;
+}
+
+/* How positions come in vectors (cl/conv_cpu.clh). */
+typedef struct runs {
+    int length;
+    bool rowwise;
+} runs;
+
+/* The cheapest, by tenths of an operation on vectors: runs through the plane are stored in pieces,
+ * halves of vectors loaded one by one. */
+static runs choose_runs(const tutti_conv *p, bool transposed, int64_t rows, int pv) {
+    const tutti_conv_strip s = tutti_conv_strip_of(p, transposed, rows);
+    const int64_t columns = s.pitch - s.reach_w, inner = p->c * p->r * p->s;
+    const int64_t whole = ceil_div(rows * ceil_div(columns, 16), pv) * (10 * inner + 20);
+    const int64_t half = ceil_div(rows * ceil_div(columns, 8), 2 * pv) * (11 * inner + 30);
+    const int64_t plane = ceil_div(ceil_div(rows * s.pitch, 16), pv) * (10 * inner + 80);
+    if (half < whole && half < plane)
+        return (runs){8, true};
+    return (runs){16, whole <= plane};
 }
 
 /* False when not even one row fits local memory. */
 static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
                       tutti_lowering *out, const tutti_conv *p, bool transposed) {
-    int kt, pv;
-    choose_tile(device, p, &kt, &pv);
+    int kt, pv, pair;
+    choose_tile(device, p, transposed, &kt, &pv, &pair);
     const tutti_conv_attr *a = p->attr;
     const int64_t out_rows = transposed ? ceil_div(p->oh, a->stride[0]) : p->oh;
     const int64_t taps_bytes = 8 * p->r * p->s;
@@ -242,6 +267,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     if (bytes > room)
         return false;
 
+    const runs run = choose_runs(p, transposed, rows, pv);
     tutti_candidate *candidate = tutti_lowering_candidate(out, "cpu");
     const int64_t taps = p->r * p->s, count = p->groups * ceil_div(p->k, kt) * kt * p->c * taps;
     const uint32_t packed = tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * count));
@@ -262,7 +288,9 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     tutti_launch_range(launch, tutti_extent_const(count), 1, 64);
 
     const char *file = transposed ? "conv_transpose2d_cpu.cl" : "conv2d_cpu.cl";
-    launch = tutti_candidate_launch(out, candidate, file, "conv_cpu", "-DKT=%d -DPV=%d", kt, pv);
+    launch =
+        tutti_candidate_launch(out, candidate, file, "conv_cpu", "-DKT=%d -DPV=%d%s%s", kt, pv,
+                               pair == 2 ? " -DPAIR=2" : "", run.length == 8 ? " -DRUN=8" : "");
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_scratch(out, launch, packed);
     add_bias(node, out, launch);
@@ -272,8 +300,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     tutti_conv_sizes(out, launch, p);
     tutti_launch_i32(out, launch, tutti_extent_const(node->n_in == 3));
     tutti_launch_i32(out, launch, tutti_extent_const(rows));
-    tutti_launch_i32(out, launch,
-                     tutti_extent_const(tutti_conv_strip_of(p, transposed, rows).rowwise));
+    tutti_launch_i32(out, launch, tutti_extent_const(run.rowwise));
     tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, tutti_extent_const(out_rows), rows, 1);
     tutti_launch_range(launch, times(p->images, p->groups), 1, 1);

@@ -143,13 +143,84 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     return true;
 }
 
+/* Below so many channels of dy, vectors of channels are mostly empty. */
+#define CHANNELS_MIN 8
+
+/* Vectors along the channels of dy. False where they are few, or local memory is. */
+static bool lower_taps(const tutti_node_info *node, const tutti_device_info *device,
+                       tutti_lowering *out, const tutti_conv *p) {
+    if (p->k < CHANNELS_MIN)
+        return false;
+    const tutti_conv_attr *a = p->attr;
+    const bool wide = device->width_float >= 16;
+    const int64_t columns = p->c * p->r * p->s, blocks = ceil_div(p->k, 16);
+    const int64_t tile = !wide ? 4 : ceil_div(columns, 8) * 8 < ceil_div(columns, 9) * 9 ? 8 : 9;
+    const int64_t vectors = wide && blocks > 1 ? 2 : 1, runs = ceil_div(blocks, vectors);
+    const int64_t places = ceil_div(columns, tile) * tile;
+    const int64_t slice_bytes = 64 * p->groups * blocks * places;
+    const int64_t images = tutti_extent_value(p->images, TUTTI_CONV_TYPICAL_BATCH);
+    /* Slices of the images first, since each part of the channels packs x again. */
+    const int64_t wanted = at_least_1(ceil_div(4 * (int64_t)device->compute_units, p->groups));
+    int64_t slices = wanted < images ? wanted : images;
+    if (slices * slice_bytes > PARTIAL_BYTES)
+        slices = at_least_1(PARTIAL_BYTES / slice_bytes);
+    int64_t parts = ceil_div(wanted, slices), rows = p->oh, batch = 1;
+    parts = parts < runs ? parts : runs;
+    const int64_t room = (int64_t)device->local_memory_bytes - 256;
+    const int64_t limit = room < STRIP_BYTES ? room : STRIP_BYTES;
+    const int64_t pitch = (p->ow - 1) * a->stride[1] + (p->s - 1) * a->dilation[1] + 1;
+    int64_t bytes;
+    for (;;) {
+        const int64_t rows_x = (rows - 1) * a->stride[0] + (p->r - 1) * a->dilation[0] + 1;
+        bytes = 4 * (p->c * rows_x * pitch + 16 * vectors * ceil_div(runs, parts) * rows * p->ow);
+        if (bytes <= limit || (rows == 1 && parts == runs))
+            break;
+        if (rows > 1)
+            rows = (rows + 1) / 2;
+        else
+            parts = runs < 2 * parts ? runs : 2 * parts;
+    }
+    if (bytes > room)
+        return false;
+    while (rows == p->oh && batch < 8 && batch * slices < images && 2 * batch * bytes <= limit)
+        batch *= 2;
+
+    tutti_candidate *candidate = tutti_lowering_candidate(out, "taps");
+    const char *file = "conv2d_weight_grad_taps.cl";
+    const uint32_t partial =
+        tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
+    tutti_launch *launch = tutti_candidate_launch(out, candidate, file, "weight_taps",
+                                                  "-DCT=%" PRId64 " -DKV=%" PRId64, tile, vectors);
+    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_launch_scratch(out, launch, partial);
+    tutti_launch_local(out, launch, (size_t)(batch * bytes));
+    tutti_conv_sizes(out, launch, p);
+    const int64_t sizes[] = {slices, parts, batch, rows};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
+    tutti_launch_range(launch, tutti_extent_const(slices), 1, 1);
+    tutti_launch_range(launch, tutti_extent_const(p->groups * parts), 1, 1);
+
+    launch = tutti_candidate_launch(out, candidate, file, "taps_join",
+                                    "-DCT=%" PRId64 " -DKV=%" PRId64, tile, vectors);
+    tutti_launch_scratch(out, launch, partial);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    const int64_t join[] = {columns, p->groups, p->k, slices};
+    for (size_t i = 0; i < sizeof join / sizeof *join; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(join[i]));
+    tutti_launch_range(launch, tutti_extent_const(columns), 1, 16);
+    tutti_launch_range(launch, tutti_extent_const(p->groups * blocks), 1, 1);
+    return true;
+}
+
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const tutti_conv p = view(node);
     const tutti_extent pixels = {p.images.base * p.oh * p.ow, p.images.per_sample * p.oh * p.ow};
     const bool on_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
-    if (!(on_cpu && tutti_winograd_weight_lower(node, device, out, &p)) &&
-        !(on_cpu && lower_cpu(node, device, out, &p)))
+    if (!(on_cpu && (tutti_winograd_weight_lower(node, device, out, &p) ||
+                     lower_taps(node, device, out, &p) || lower_cpu(node, device, out, &p))))
         tutti_conv_lower_gpu(node, device, out, &p, "conv2d_weight_grad.cl",
                              tutti_extent_const(p.c * p.r * p.s), pixels);
     return tutti_lowering_status(out);
