@@ -1,11 +1,11 @@
 /* Adagrad: param and sum change in place; each has `count` elements.
  *   g = grad + decay * param,  sum += g^2,  param -= lr * g / (sqrt(sum) + eps)
- * One work-item per element; any local size. */
-__kernel void adagrad(__global float *restrict param, __global const float *restrict grad,
-                      __global float *restrict sum, int count, float lr, float eps, float decay) {
-    const int i = (int)get_global_id(0);
-    if (i >= count)
-        return;
+ * A work-item per element, see update.clh. */
+#define OPERANDS(X, s) X(float, param, s) X(const float, grad, s) X(float, sum, s)
+#include "update.clh"
+
+__kernel void adagrad(SLOT_OPERANDS, float lr, float eps, float decay) {
+    FIND_SLOT
     const float w = param[i];
     const float g = grad[i] + decay * w;
     const float s = sum[i] + g * g;

@@ -3,14 +3,13 @@
  *   m = beta1 m + rest1 g,  v = beta2 v + rest2 g^2       rest = 1 - beta
  *   param -= step_size * m / (sqrt(v) / root2 + eps)
  * step_size = lr / (1 - beta1^t) and root2 = sqrt(1 - beta2^t) come from the host.
- * One work-item per element; any local size. */
-__kernel void adam(__global float *restrict param, __global const float *restrict grad,
-                   __global float *restrict m, __global float *restrict v, int count, float beta1,
-                   float rest1, float beta2, float rest2, float eps, float decay, float step_size,
-                   float root2) {
-    const int i = (int)get_global_id(0);
-    if (i >= count)
-        return;
+ * A work-item per element, see update.clh. */
+#define OPERANDS(X, s) X(float, param, s) X(const float, grad, s) X(float, m, s) X(float, v, s)
+#include "update.clh"
+
+__kernel void adam(SLOT_OPERANDS, float beta1, float rest1, float beta2, float rest2, float eps,
+                   float decay, float step_size, float root2) {
+    FIND_SLOT
     const float w = param[i];
     const float g = grad[i] + decay * w;
     const float mi = beta1 * m[i] + rest1 * g;

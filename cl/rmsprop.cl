@@ -5,20 +5,24 @@
  *   step = g / (sqrt(square) + eps)
  *   with -DMOMENTUM: velocity = momentum * velocity + step, and the step follows velocity
  *   param -= lr * step
- * One work-item per element; any local size. */
-__kernel void rmsprop(__global float *restrict param, __global const float *restrict grad,
-                      __global float *restrict square,
+ * A work-item per element, see update.clh. */
 #ifdef CENTERED
-                      __global float *restrict mean,
+#define MEAN(X, s) X(float, mean, s)
+#else
+#define MEAN(X, s)
 #endif
 #ifdef MOMENTUM
-                      __global float *restrict velocity,
+#define VELOCITY(X, s) X(float, velocity, s)
+#else
+#define VELOCITY(X, s)
 #endif
-                      int count, float lr, float alpha, float rest, float eps, float momentum,
+#define OPERANDS(X, s)                                                                             \
+    X(float, param, s) X(const float, grad, s) X(float, square, s) MEAN(X, s) VELOCITY(X, s)
+#include "update.clh"
+
+__kernel void rmsprop(SLOT_OPERANDS, float lr, float alpha, float rest, float eps, float momentum,
                       float decay) {
-    const int i = (int)get_global_id(0);
-    if (i >= count)
-        return;
+    FIND_SLOT
     const float w = param[i];
     const float g = grad[i] + decay * w;
     const float s = alpha * square[i] + rest * g * g;

@@ -3,15 +3,16 @@
  *   with -DMOMENTUM: velocity = momentum * velocity + g, and the step follows velocity, or
  *   with -DNESTEROV also: g + momentum * velocity
  *   param -= lr * step
- * One work-item per element; any local size. */
-__kernel void sgd(__global float *restrict param, __global const float *restrict grad,
+ * A work-item per element, see update.clh. */
 #ifdef MOMENTUM
-                  __global float *restrict velocity,
+#define OPERANDS(X, s) X(float, param, s) X(const float, grad, s) X(float, velocity, s)
+#else
+#define OPERANDS(X, s) X(float, param, s) X(const float, grad, s)
 #endif
-                  int count, float lr, float momentum, float decay) {
-    const int i = (int)get_global_id(0);
-    if (i >= count)
-        return;
+#include "update.clh"
+
+__kernel void sgd(SLOT_OPERANDS, float lr, float momentum, float decay) {
+    FIND_SLOT
     const float w = param[i];
     float g = grad[i] + decay * w;
 #ifdef MOMENTUM

@@ -6,6 +6,7 @@
 #include "base/reference.h"
 #include "base/status.h"
 #include "graph/fuse.h"
+#include "graph/group.h"
 
 static tutti_status fused_lower(const tutti_node_info *node, const tutti_device_info *device,
                                 tutti_lowering *out) {
@@ -95,6 +96,8 @@ int32_t tutti_fused_size(const tutti_node_info *node) {
 const char *tutti_fused_label(const tutti_node_info *node) {
     if (node->op == &tutti_op_epilogue)
         return ((const tutti_epilogue *)node->attr)->label;
+    if (node->op == &tutti_op_group)
+        return ((const tutti_group *)node->attr)->label;
     return node->op == &tutti_op_fused ? ((const tutti_fused_chain *)node->attr)->label
                                        : node->op->name;
 }

@@ -176,6 +176,33 @@ void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *launch) {
         add_arg(lowering, launch, code->parameters.args[i]);
 }
 
+void tutti_launch_slots(tutti_lowering *lowering, tutti_launch *launch,
+                        const tutti_node_info *node) {
+    const tutti_group *group = lowering->group;
+    const tutti_node_info *members = group != NULL ? group->members : node;
+    const int32_t n_members = group != NULL ? group->n_members : 1;
+    const int32_t n_slots = group != NULL ? TUTTI_GROUP_SLOTS : 1;
+    if (launch == NULL)
+        return;
+    int64_t items = 0;
+    for (int32_t s = 0; s < n_slots; s++) {
+        /* A slot that is left over has no elements, but arguments like any other. */
+        const tutti_node_info *member = &members[s < n_members ? s : 0];
+        const int64_t count = s < n_members ? tutti_shape_count(&member->in_type[0].shape, 0) : 0;
+        for (int32_t i = 0; i < member->n_in; i++)
+            tutti_launch_tensor(lowering, launch, member->in[i]);
+        tutti_launch_i32(lowering, launch, tutti_extent_const(count));
+        items += (count + TUTTI_GROUP_ITEMS - 1) / TUTTI_GROUP_ITEMS * TUTTI_GROUP_ITEMS;
+    }
+    tutti_launch_range(launch, tutti_extent_const(items), 1, TUTTI_GROUP_ITEMS);
+    if (group == NULL)
+        return;
+    launch->options = tutti_arena_printf(lowering->arena, "%s%s-DSLOTS=%d", launch->options,
+                                         launch->options[0] != '\0' ? " " : "", TUTTI_GROUP_SLOTS);
+    if (launch->options == NULL)
+        keep(lowering, TUTTI_OUT_OF_MEMORY);
+}
+
 void tutti_launch_range(tutti_launch *launch, tutti_extent items, int64_t per_item, int64_t local) {
     /* A fourth dimension is caught by tutti_node_lower. */
     if (launch == NULL)

@@ -4,6 +4,7 @@
 #define TUTTI_GRAPH_LOWERING_H
 
 #include "base/arena.h"
+#include "graph/group.h"
 #include "tutti/ext/op.h"
 
 #define TUTTI_CANDIDATES_MAX 8
@@ -20,6 +21,7 @@ struct tutti_lowering {
     int32_t n_candidates;
     tutti_status status;
     const tutti_epilogue_code *epilogue; /* or NULL */
+    const tutti_group *group;            /* of which the node is the first; or NULL */
 };
 
 /* Calls the op's lower; an elementwise op without one becomes a generated kernel (the same

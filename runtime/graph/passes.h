@@ -1,4 +1,4 @@
-/* What the passes of tutti_program_make hand on: select, split, fuse, epilogue. */
+/* What the passes of tutti_program_make hand on: select, split, fuse, epilogue, group. */
 #ifndef TUTTI_GRAPH_PASSES_H
 #define TUTTI_GRAPH_PASSES_H
 
@@ -18,7 +18,7 @@ typedef struct tutti_passes {
     bool *fetched; /* by tensor */
     tutti_tensor *fetches;
     int32_t n_fetches;
-    /* split, then fuse, then epilogue */
+    /* split, then fuse, epilogue, group */
     tutti_item *items;
     int32_t n_items;
 } tutti_passes;
@@ -27,5 +27,6 @@ TUTTI_MUST_USE tutti_status tutti_pass_select(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_split(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_fuse(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_epilogue(tutti_passes *passes);
+TUTTI_MUST_USE tutti_status tutti_pass_group(tutti_passes *passes);
 
 #endif

@@ -47,6 +47,7 @@ static tutti_status make(tutti_passes *p, tutti_program *out) {
     TUTTI_TRY(tutti_pass_split(p));
     TUTTI_TRY(tutti_pass_fuse(p));
     TUTTI_TRY(tutti_pass_epilogue(p));
+    TUTTI_TRY(tutti_pass_group(p));
     *out = (tutti_program){.mode = p->mode, .fetches = p->fetches, .n_fetches = p->n_fetches};
     out->items = tutti_arena_copy(p->arena, p->items, (size_t)p->n_items * sizeof *p->items);
     out->n_items = p->n_items;

@@ -15,6 +15,7 @@
  *           REDUCE and BROADCAST.
  *   fuse    replaces chains of elementwise nodes, equally placed and with no collective between, by
  *           one fused node; then makes such a node an epilogue of the op whose result it alone reads.
+ *   group   makes one node of equal updates of several parameters.
  *
  * Split. Each tensor is
  *
@@ -90,7 +91,12 @@ TUTTI_MUST_USE tutti_status tutti_program_print(const tutti_graph *graph,
 extern const tutti_op tutti_op_fused;
 /* An op and the elementwise work on its result (graph/epilogue.c). */
 extern const tutti_op tutti_op_epilogue;
-/* Number of member ops of a node of these two ops, and their names joined by "+" (for explain and tests). */
+/* Equal updates (graph/group.c): as many as `*out_count` nodes behind the returned one, which for any
+ * other node is the node itself. Each changes what its op says, and its output 0 is its input 0. */
+extern const tutti_op tutti_op_group;
+const tutti_node_info *tutti_node_members(const tutti_node_info *node, int32_t *out_count);
+/* For explain and tests: the number of ops in a node of the first two of these ops, and what a node
+ * does: their names joined by "+", or "adam x 12" for a group. */
 int32_t tutti_fused_size(const tutti_node_info *node);
 const char *tutti_fused_label(const tutti_node_info *node);
 

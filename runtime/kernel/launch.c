@@ -218,7 +218,7 @@ static tutti_status bind(tutti_kernels *kernels, const tutti_launch *launch, con
         return tutti_fail_memory(sizeof *bound, "a launch");
     bound->device = tutti_kernels_device(kernels);
     bound->launch = launch;
-    bound->attr = attr;
+    bound->attr = launch->attr != NULL ? launch->attr : attr;
     bound->changing = calloc((size_t)launch->n_args + 1, sizeof *bound->changing);
     bound->routine_args = calloc((size_t)launch->n_args + 1, sizeof *bound->routine_args);
     tutti_status status = bound->changing != NULL && bound->routine_args != NULL

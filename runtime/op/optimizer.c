@@ -69,12 +69,8 @@ tutti_cost tutti_update_cost(const tutti_node_info *node, double flops) {
 tutti_launch *tutti_update_launch(const tutti_node_info *node, tutti_lowering *out,
                                   tutti_candidate *candidate, const char *file, const char *entry,
                                   const char *options) {
-    const tutti_extent count = tutti_extent_count(&node->in_type[0].shape);
     tutti_launch *launch = tutti_candidate_launch(out, candidate, file, entry, "%s", options);
-    for (int32_t i = 0; i < node->n_in; i++)
-        tutti_launch_tensor(out, launch, node->in[i]);
-    tutti_launch_i32(out, launch, count);
-    tutti_launch_range(launch, count, 1, 256); /* PoCL: 20 % faster than 64 */
+    tutti_launch_slots(out, launch, node);
     return launch;
 }
 

@@ -8,7 +8,7 @@
 tutti_status tutti_update_infer(const tutti_node_info *node, tutti_infer *out);
 /* cost: reads all inputs, writes those that it changes; `flops` per element. */
 tutti_cost tutti_update_cost(const tutti_node_info *node, double flops);
-/* A launch over the elements of input 0 whose first arguments are all inputs and the count. */
+/* A launch over the elements of input 0, by tutti_launch_slots. */
 tutti_launch *tutti_update_launch(const tutti_node_info *node, tutti_lowering *out,
                                   tutti_candidate *candidate, const char *file, const char *entry,
                                   const char *options);

@@ -72,9 +72,13 @@ tutti_status tutti_liveness_make(const tutti_graph *graph, const tutti_program *
     }
     for (int32_t k = 0; k < program->n_items; k++) {
         const tutti_item *item = &program->items[k];
-        if (item->kind == TUTTI_ITEM_NODE && tutti_item_runs(item, owner) && shares_input(item) &&
-            item->node.n_out > 0)
-            l.root[item->node.out[0].id] = l.root[item->node.in[0].id];
+        if (item->kind != TUTTI_ITEM_NODE || !tutti_item_runs(item, owner) || !shares_input(item))
+            continue;
+        int32_t n_members;
+        const tutti_node_info *members = tutti_node_members(&item->node, &n_members);
+        for (int32_t m = 0; m < n_members; m++)
+            if (members[m].n_out > 0)
+                l.root[members[m].out[0].id] = l.root[members[m].in[0].id];
     }
     for (int32_t k = 0; k < program->n_items; k++) {
         const tutti_item *item = &program->items[k];

@@ -103,9 +103,12 @@ static inline void interp_share_memory(interp *in, int32_t d, tutti_tensor of, t
 
 static inline void interp_node(interp *in, const tutti_item *item, int32_t d, int64_t begin) {
     const tutti_node_info *node = &item->node;
-    void *inputs[64], *outputs[64];
-    if ((node->op->flags & TUTTI_OP_UPDATE) != 0 && node->n_out > 0)
-        interp_share_memory(in, d, node->out[0], node->in[0]);
+    void *inputs[128], *outputs[64];
+    int32_t n_members;
+    const tutti_node_info *members = tutti_node_members(node, &n_members);
+    for (int32_t m = 0; m < n_members; m++)
+        if ((members[m].op->flags & TUTTI_OP_UPDATE) != 0 && members[m].n_out > 0)
+            interp_share_memory(in, d, members[m].out[0], members[m].in[0]);
     if (item->alias) {
         interp_share_memory(in, d, node->out[0], node->in[0]);
         return;

@@ -397,8 +397,10 @@ static void test_accumulation(void **state) {
         const bool sends = item->kind == TUTTI_ITEM_BROADCAST;
         const bool updates =
             item->kind == TUTTI_ITEM_NODE && (item->node.op->flags & TUTTI_OP_UPDATE) != 0;
-        const bool sums = updates && (item->node.op == &tutti_op_accumulate ||
-                                      item->node.op == &tutti_op_running_average);
+        int32_t n_members;
+        const tutti_op *op = tutti_node_members(&item->node, &n_members)->op;
+        const bool sums =
+            updates && (op == &tutti_op_accumulate || op == &tutti_op_running_average);
         for (int32_t i = 0; sends && i < item->n_tensors; i++)
             assert_int_equal(item->tensors[i].id == s.id, item->every <= 1);
         if (!item->commit || sums)

@@ -123,12 +123,15 @@ static void check_invariants(const tutti_graph *graph, const tutti_program *prog
                 assert_true(program->on_each[node->in[i].id]);
                 assert_false(on_owner_only[node->in[i].id]);
             }
-            if ((node->op->mutates >> i & 1) != 0)
-                changed[node->in[i].id]++;
             /* An update comes after all readers of what it changes. */
             if ((node->op->flags & TUTTI_OP_UPDATE) == 0)
                 assert_int_equal(changed[node->in[i].id], 0);
         }
+        int32_t n_members;
+        const tutti_node_info *members = tutti_node_members(node, &n_members);
+        for (int32_t m = 0; m < n_members; m++)
+            for (int32_t i = 0; i < members[m].n_in; i++)
+                changed[members[m].in[i].id] += (members[m].op->mutates >> i & 1) != 0;
         for (int32_t i = 0; i < node->n_out; i++) {
             ready[node->out[i].id] = true;
             on_owner_only[node->out[i].id] = item->place == TUTTI_PLACE_OWNER;

@@ -128,12 +128,17 @@ static void run_node(memory *m, int mode, const tutti_plan_step *step) {
             assert_false(overlap(out, &regions[node->out[k].id]));
         write_new(m, mode, node->out[i].id);
     }
-    for (int32_t i = 0; i < node->n_in; i++)
-        if ((node->op->mutates >> i & 1) != 0)
-            write_new(m, mode, node->in[i].id);
-    if (update && node->n_out > 0) {
-        assert_true(same_place(&regions[node->in[0].id], &regions[node->out[0].id]));
-        m->value[node->out[0].id] = m->value[node->in[0].id];
+    int32_t n_members;
+    const tutti_node_info *members = tutti_node_members(node, &n_members);
+    for (int32_t k = 0; k < n_members; k++) {
+        const tutti_node_info *member = &members[k];
+        for (int32_t i = 0; i < member->n_in; i++)
+            if ((member->op->mutates >> i & 1) != 0)
+                write_new(m, mode, member->in[i].id);
+        if (update && member->n_out > 0) {
+            assert_true(same_place(&regions[member->in[0].id], &regions[member->out[0].id]));
+            m->value[member->out[0].id] = m->value[member->in[0].id];
+        }
     }
 }
 

@@ -80,8 +80,12 @@ static tutti_status count_bytes(bench_op *op) {
         return tutti_fail_memory(n, "tensors");
     for (int32_t i = 0; i < mode_of(op)->n_steps; i++) {
         const tutti_node_info *node = launched(op, i);
-        for (int32_t k = 0; node != NULL && k < node->n_in; k++)
-            uses[node->in[k].id] |= k < 32 && (node->op->mutates >> k & 1) ? READ | CHANGED : READ;
+        int32_t n_members = 0;
+        const tutti_node_info *members = node != NULL ? tutti_node_members(node, &n_members) : NULL;
+        for (int32_t m = 0; m < n_members; m++)
+            for (int32_t k = 0; k < members[m].n_in; k++)
+                uses[members[m].in[k].id] |=
+                    tutti_op_mutates(members[m].op, k) ? READ | CHANGED : READ;
         /* The first output of an update lies where its first input does. */
         for (int32_t k = 0; node != NULL && k < node->n_out; k++)
             if ((node->op->flags & TUTTI_OP_UPDATE) == 0)

@@ -113,6 +113,8 @@ typedef struct tutti_launch {
     int32_t rank; /* 1 to 3 */
     tutti_range range[3];
     bool epilogue; /* has taken the epilogue */
+    /* What the functions get that compute arguments on the host; NULL: the node's attributes. */
+    const void *attr;
 } tutti_launch;
 
 /* One way to compute the node: its launches run in order. */
@@ -165,6 +167,11 @@ TUTTI_API void tutti_launch_host_u32(tutti_lowering *lowering, tutti_launch *lau
  * the kernel (of a file, see cl/epilogue.clh) takes the elementwise work that was fused into the
  * node. A candidate without this call is followed by a kernel for that work. */
 TUTTI_API void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *launch);
+/* For ops with the flag TUTTI_OP_GROUP, before any other argument: the node's inputs and the number
+ * of elements of the first, for each of the nodes that are computed together; then the range. The
+ * kernel includes update.clh. */
+TUTTI_API void tutti_launch_slots(tutti_lowering *lowering, tutti_launch *launch,
+                                  const tutti_node_info *node);
 /* Appends a dimension to the launch's NDRange, fastest first. */
 TUTTI_API void tutti_launch_range(tutti_launch *launch, tutti_extent items, int64_t per_item,
                                   int64_t local);
@@ -222,7 +229,10 @@ enum {
     TUTTI_OP_EPILOGUE = 1 << 8,
     /* Takes f16 and bf16 (infer decides which); any other op is refused such inputs. Its reference
      * finds f32 in their place. */
-    TUTTI_OP_NARROW = 1 << 9
+    TUTTI_OP_NARROW = 1 << 9,
+    /* An update, element by element, that several nodes with equal attributes may do in one launch:
+     * lower adds one candidate with one launch, by tutti_launch_slots. */
+    TUTTI_OP_GROUP = 1 << 10
 };
 
 #define TUTTI_EXAMPLE_IN 8
