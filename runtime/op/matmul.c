@@ -1,7 +1,6 @@
 /* C = op(A) op(B). Candidates: a CPU-shaped kernel, a GPU-shaped one (also with K split), one
  * output per work-item, and CLBlast. */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "op/matmul.h"
 
@@ -97,10 +96,6 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
                         .bytes = 4 * (rows * inner + inner * columns + rows * columns)};
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch,
                          const matmul *p) {
     tutti_launch_tensor(out, launch, node->in[0]);
@@ -109,52 +104,6 @@ static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti
     tutti_launch_i32(out, launch, p->m);
     tutti_launch_i32(out, launch, p->n);
     tutti_launch_i32(out, launch, p->k);
-}
-
-bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_t rows,
-                          int64_t columns, const tutti_matmul_attr *attr, tutti_matmul_cpu *out) {
-    /* 16 accumulators, two of B and some of A fit 32 registers of 16 floats; with narrower vectors
-     * (16 registers of 8, or 32 of 4) half as many rows of one float16 do. */
-    const bool wide = device->width_float >= 16;
-    const int64_t room = (int64_t)device->local_memory_bytes / 4;
-    tutti_matmul_cpu fit = {.mr = wide ? 8 : 4, .nv = wide ? 2 : 1, .np = 4, .kc = 512};
-    const int64_t width = 16 * fit.nv;
-    while (fit.np > 1 && fit.np * fit.kc * width > room)
-        fit.np /= 2;
-    while (fit.kc >= 32 && fit.kc * width > room)
-        fit.kc /= 2;
-    /* Many rows per work-group, since each copies its panels of B, and then as many panels as leave
-     * every compute unit several work-groups. */
-    const int64_t units = device->compute_units, total = ceil_div(columns, width);
-    int64_t group = 256;
-    while (group > 32 && count * ceil_div(rows, group) * total < 2 * units)
-        group /= 2;
-    fit.tiles = group / fit.mr;
-    fit.panels = count * ceil_div(rows, group) * total / (4 * units);
-    fit.panels = fit.panels < 1 ? 1 : fit.panels > fit.np ? fit.np : fit.panels;
-    snprintf(fit.options, sizeof fit.options,
-             "-DMR=%d -DNV=%d -DNP=%d -DKC=%d -DTRANS_A=%d -DTRANS_B=%d", (int)fit.mr, (int)fit.nv,
-             (int)fit.np, (int)fit.kc, (int)attr->trans_a, (int)attr->trans_b);
-    *out = fit;
-    return fit.kc >= 32;
-}
-
-/* False when local memory is too small. */
-static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
-                      tutti_lowering *out, const matmul *p) {
-    tutti_matmul_cpu fit;
-    if (!tutti_matmul_cpu_fit(device, 1, tutti_extent_value(p->m, TUTTI_TYPICAL_BATCH), p->n.base,
-                              node->attr, &fit))
-        return false;
-    tutti_candidate *candidate = tutti_lowering_candidate(out, "cpu");
-    tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, "matmul_cpu.cl", "matmul_cpu", "%s", fit.options);
-    add_operands(node, out, launch, p);
-    tutti_launch_i32(out, launch, tutti_extent_const(fit.tiles));
-    tutti_launch_i32(out, launch, tutti_extent_const(fit.panels));
-    tutti_launch_range(launch, p->m, fit.mr * fit.tiles, 1);
-    tutti_launch_range(launch, p->n, 16 * fit.nv * fit.panels, 1);
-    return true;
 }
 
 static void lower_small(const tutti_node_info *node, tutti_lowering *out, const matmul *p) {
@@ -175,7 +124,8 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     const bool is_tiny = work <= 64 * 64 * 64;
     /* On CPUs the register tiles win down to the smallest products (5x3x7: a tie, 32x10x64: 4.8
      * against 7.2 microseconds). */
-    const bool has_cpu = (device->type & TUTTI_DEVICE_CPU) != 0 && lower_cpu(node, device, out, &p);
+    const bool has_cpu = (device->type & TUTTI_DEVICE_CPU) != 0 &&
+                         tutti_matmul_lower_cpu(node, device, out, p.m, p.n, p.k);
     if (!has_cpu && is_tiny)
         lower_small(node, out, &p);
     if (!has_cpu)
@@ -262,6 +212,10 @@ static const tutti_op_example examples[] = {
     CASE("batched rows", 37, nn, TUTTI_BATCH, 64, 64, 10),
     CASE("batched rows NT", 33, nt, TUTTI_BATCH, 64, 32, 64),
     CASE("summed batch", 37, tn, TUTTI_BATCH, 11, TUTTI_BATCH, 35),
+    CASE("few columns", 37, nt, TUTTI_BATCH, 83, 10, 83),
+    CASE("one column", 0, nt, 5, 65, 1, 65),
+    CASE("few rows", 37, tn, TUTTI_BATCH, 10, TUTTI_BATCH, 64),
+    CASE("short inner", 0, nn, 9, 3, 3, 16),
     {.label = "inner sizes",
      .n_in = 2,
      .in = {{.rank = 2, .dim = {128, 64}}, {.rank = 2, .dim = {32, 10}}},

@@ -21,6 +21,11 @@ typedef struct tutti_matmul_cpu {
 bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_t rows,
                           int64_t columns, const tutti_matmul_attr *attr, tutti_matmul_cpu *out);
 
+/* Adds the candidates of matmul that suit CPUs; false when none is sure to run. */
+bool tutti_matmul_lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
+                            tutti_lowering *out, tutti_extent rows, tutti_extent columns,
+                            tutti_extent inner);
+
 /* About so many products of about this size; K may be cut where results can be added up after. */
 typedef struct tutti_matmul_size {
     int64_t count, m, n, k;
