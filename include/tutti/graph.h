@@ -138,7 +138,18 @@ typedef struct tutti_optimizer {
     /* d > 0: states "<parameter>.average" follow the parameters: the first update copies, later ones
      * set d * average + (1 - d) * parameter. */
     float average_decay;
+    /* S > 0, a power of two: dynamic loss scaling, which precision f16 needs (tutti/plan.h). The
+     * backward pass starts from the graph scalar "loss_scale", at first S, in the place of 1, so that small gradients
+     * do not vanish in f16; gradients of parameters are divided by it again once they have been summed over
+     * devices, before they are accumulated or clipped. When one of them is not finite then, the
+     * step changes nothing (neither parameters nor states, and it is not counted as committed)
+     * and the scale is halved, down to 1; after TUTTI_LOSS_SCALE_GROWTH committed steps in a row it is
+     * doubled, up to 2^24. tutti_graph_grad then gives a parameter's gradient after the division; those
+     * of inputs, and those asked for before, are the loss's times the scale. 65536 is a good start. */
+    float loss_scale;
 } tutti_optimizer;
+
+#define TUTTI_LOSS_SCALE_GROWTH 2000
 
 /* Appends backward (when missing), clipping and one update node per parameter. Sources: SGD with
  * momentum as in PyTorch; Adam: Kingma, Ba 2015; AdamW: Loshchilov, Hutter 2019; RMSprop: Hinton

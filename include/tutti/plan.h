@@ -27,6 +27,18 @@ typedef struct tutti_run tutti_run;
  * outputs. */
 typedef enum tutti_mode { TUTTI_TRAIN, TUTTI_EVAL, TUTTI_PREDICT, TUTTI_MODE_COUNT } tutti_mode;
 
+/* What a plan stores intermediate results in. Arithmetic, parameters, states, inputs, outputs and all
+ * that devices exchange are f32 whatever it is; where a batch is split over devices of different
+ * precision, results depend on who computes which share. */
+typedef enum tutti_precision {
+    TUTTI_PRECISION_F32,
+    /* Results for each sample that the forward pass keeps for the backward pass, and those between
+     * generated kernels, lie in memory as bf16 (2 bytes, the range of f32, 3 digits). */
+    TUTTI_PRECISION_BF16,
+    /* The same as f16 (up to 65504, 4 digits above 6e-5). A graph with an optimizer needs its loss_scale. */
+    TUTTI_PRECISION_F16
+} tutti_precision;
+
 typedef struct tutti_plan_options {
     int64_t batch; /* largest batch of a step, in samples, over all devices; at least 1 */
     /* Choosing among candidates by measurement. What is remembered is taken unless measure_again.
@@ -39,6 +51,8 @@ typedef struct tutti_plan_options {
      * at a time, not always the same; may be NULL. */
     void (*progress)(void *user, int32_t done, int32_t count, const char *what);
     void *progress_user;
+    tutti_precision precision;
+    const tutti_precision *device_precision; /* one per device of the runtime instead; or NULL */
 } tutti_plan_options;
 
 /* Lowers the frozen graph for every device of the runtime, compiles what it needs, measures
@@ -117,6 +131,8 @@ typedef struct tutti_run_device_stats {
 TUTTI_API tutti_run_device_stats tutti_run_device(const tutti_run *run, int32_t device);
 /* Training steps committed. */
 TUTTI_API uint64_t tutti_run_steps(const tutti_run *run);
+/* Training steps that changed nothing, since a gradient was not finite (loss_scale of the optimizer). */
+TUTTI_API uint64_t tutti_run_skipped(const tutti_run *run);
 /* Seconds from tutti_runtime_open to the end of the first step; 0 before. */
 TUTTI_API double tutti_run_first_step_s(const tutti_run *run);
 

@@ -86,7 +86,7 @@ static tutti_status make_tensor_views(tutti_run_member *member) {
     return TUTTI_OK;
 }
 
-enum { SCRATCH_MAX = 8 };
+enum { SCRATCH_MAX = 24 };
 
 typedef struct resolver {
     tutti_run_member *member;

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,12 +165,34 @@ static tutti_status lose(tutti_run *run, int32_t failed, tutti_status status) {
     return TUTTI_OK;
 }
 
+static void set_loss_scale(tutti_run *run, float scale) {
+    run->scalars[run->plan->graph->loss_scale] = scale;
+    run->scalars[run->plan->graph->loss_unscale] = 1 / scale;
+    run->n_good = 0;
+}
+
+/* What the step says of the loss scale. */
+static void follow_gradients(tutti_run *run) {
+    const float scale = run->scalars[run->plan->graph->loss_scale];
+    if (run->step.skipped) {
+        run->n_skipped++;
+        tutti_log_write(TUTTI_LOG_INFO,
+                        "step %llu: gradients are not finite at a loss scale of %g: skipped",
+                        (unsigned long long)run->n_committed + 1, (double)scale);
+        set_loss_scale(run, scale > 1 ? scale / 2 : 1);
+    } else if (++run->n_good == TUTTI_LOSS_SCALE_GROWTH) {
+        set_loss_scale(run, scale < TUTTI_LOSS_SCALE_MAX ? scale * 2 : scale);
+    }
+}
+
 static void account(tutti_run *run, tutti_mode mode, int64_t n, double step_s) {
     if (run->first_step_s == 0)
         run->first_step_s = tutti_clock_s() - run->plan->runtime->opened_s;
     if (mode != TUTTI_TRAIN)
         return;
-    run->n_committed++;
+    if (run->plan->graph->finite.id != 0)
+        follow_gradients(run);
+    run->n_committed += run->step.skipped ? 0 : 1;
     run->total_samples += (uint64_t)n;
     for (int32_t i = 0; i < run->n_members; i++) {
         tutti_run_member *member = &run->members[i];
@@ -253,7 +276,20 @@ static tutti_status find_scalar(const tutti_run *run, const char *name, int32_t 
 tutti_status tutti_run_set_scalar(tutti_run *run, const char *name, float value) {
     int32_t index;
     TUTTI_TRY(find_scalar(run, name, &index));
-    run->scalars[index] = value;
+    const tutti_graph *graph = run->plan->graph;
+    int exponent;
+    if (graph->finite.id == 0 ||
+        ((uint32_t)index != graph->loss_scale && (uint32_t)index != graph->loss_unscale)) {
+        run->scalars[index] = value;
+        return TUTTI_OK;
+    }
+    if ((uint32_t)index == graph->loss_unscale || !(value >= 1) ||
+        !(value <= TUTTI_LOSS_SCALE_MAX) || frexpf(value, &exponent) != 0.5F)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "scalar \"%s\" is set to %g: \"loss_scale\" takes powers of two from 1 "
+                          "to 2^24, its inverse follows",
+                          name, (double)value);
+    set_loss_scale(run, value);
     return TUTTI_OK;
 }
 
@@ -304,6 +340,10 @@ tutti_run_device_stats tutti_run_device(const tutti_run *run, int32_t device) {
     else if (split((tutti_run *)run, run->plan->batch) == TUTTI_OK)
         stats.share = (double)run->counts[device] / (double)run->plan->batch;
     return stats;
+}
+
+uint64_t tutti_run_skipped(const tutti_run *run) {
+    return run->n_skipped;
 }
 
 uint64_t tutti_run_steps(const tutti_run *run) {

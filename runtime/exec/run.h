@@ -76,7 +76,9 @@ typedef struct tutti_step {
     int32_t n_feeds;
     const tutti_fetch *fetches;
     int32_t n_fetches;
-    bool alone;   /* only the owner takes part */
+    bool alone; /* only the owner takes part */
+    bool
+        skipped; /* a gradient is not finite: nothing is committed (set by the owner at the gate) */
     bool seeding; /* warming up or measuring at start: one device, no collectives */
 } tutti_step;
 
@@ -93,6 +95,9 @@ struct tutti_run {
     double *busy_s; /* scratch for the balancer */
     float *scalars;
     uint64_t seed, n_committed, total_samples;
+    /* Loss scaling: steps that were not committed, and those that were since the scale changed. */
+    uint64_t n_skipped, n_good;
+    float finite; /* of the step: a number, if all gradients are */
     double first_step_s;
     /* Host copy of what every device has (parameters, and states that nodes of the step read), for
      * broadcasts. */

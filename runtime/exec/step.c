@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "base/clock.h"
 #include "base/status.h"
 #include "exec/run.h"
@@ -167,6 +169,30 @@ static tutti_status write_weights(tutti_run_member *member) {
     return TUTTI_OK;
 }
 
+static bool is_scaled(const tutti_run_member *member) {
+    const tutti_step *step = &member->run->step;
+    return member->run->plan->graph->finite.id != 0 && step->mode == TUTTI_TRAIN &&
+           member->plan->owner && !step->seeding;
+}
+
+static tutti_status read_finite(tutti_run_member *member) {
+    tutti_run *run = member->run;
+    if (!is_scaled(member))
+        return TUTTI_OK;
+    const tutti_region *region = tutti_member_region(member, TUTTI_TRAIN, run->plan->graph->finite);
+    TUTTI_ASSERT(region != NULL);
+    TUTTI_CL(member->device, clEnqueueReadBuffer, member->device->queue,
+             member->chunks[region->chunk], CL_FALSE, (size_t)region->offset_bytes,
+             sizeof run->finite, &run->finite, 0, NULL, NULL);
+    return TUTTI_OK;
+}
+
+/* The owner decides for all, once the gradients have been summed. */
+static void judge(tutti_run_member *member) {
+    if (is_scaled(member))
+        member->run->step.skipped = !isfinite(member->run->finite);
+}
+
 /* Returns when the fetches have arrived; the updates may still run, while the caller prepares the
  * next batch. */
 static tutti_status step_alone(tutti_run_member *member) {
@@ -175,7 +201,14 @@ static tutti_status step_alone(tutti_run_member *member) {
     tutti_status status = compute(member);
     if (status == TUTTI_OK)
         status = read_fetches(member, &fetched);
-    if (status == TUTTI_OK && step->mode == TUTTI_TRAIN && member->plan->owner)
+    if (status == TUTTI_OK && is_scaled(member)) {
+        status = read_finite(member);
+        const cl_int code = status == TUTTI_OK ? clFinish(member->device->queue) : CL_SUCCESS;
+        if (code != CL_SUCCESS)
+            status = tutti_cl_fail(code, "waiting for gradients", member->device);
+        judge(member);
+    }
+    if (status == TUTTI_OK && step->mode == TUTTI_TRAIN && member->plan->owner && !step->skipped)
         status = commit(member);
     cl_int code = clFlush(member->device->queue);
     if (code == CL_SUCCESS && fetched != NULL && !step->seeding)
@@ -193,6 +226,7 @@ static tutti_status step_together(tutti_run_member *member) {
     tutti_run *run = member->run;
     TUTTI_TRY(compute(member));
     TUTTI_TRY(read_fetches(member, NULL));
+    TUTTI_TRY(read_finite(member));
     TUTTI_CL(member->device, clFinish, member->device->queue);
     if (run->step.mode != TUTTI_TRAIN)
         return TUTTI_OK;
@@ -201,11 +235,14 @@ static tutti_status step_together(tutti_run_member *member) {
         TUTTI_TRY(tutti_member_wait(member, run->commit_slot));
         /* The step is committed. A device that cannot take the new parameters now shows its error
          * when they are sent again, at the start of the next step. */
-        member->stale = write_weights(member) != TUTTI_OK;
+        if (!run->step.skipped)
+            member->stale = write_weights(member) != TUTTI_OK;
         return TUTTI_OK;
     }
     TUTTI_TRY(tutti_member_wait(member, run->gate_slot));
-    TUTTI_TRY(commit(member));
+    judge(member);
+    if (!run->step.skipped)
+        TUTTI_TRY(commit(member));
     TUTTI_CL(member->device, clFinish, member->device->queue);
     tutti_meeting_open(run->meeting, run->commit_slot);
     return TUTTI_OK;

@@ -98,6 +98,7 @@ static tutti_status backward(tutti_graph *graph) {
     if (seed.id == 0)
         return graph->status;
     graph->tensors[graph->loss.id].grad = seed;
+    graph->seed = seed;
     tutti_status status = TUTTI_OK;
     for (int32_t i = n_forward - 1; i >= 0 && status == TUTTI_OK; i--)
         status = node_backward(graph, i, needed);

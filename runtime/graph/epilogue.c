@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/narrow.h"
 #include "base/reference.h"
 #include "base/status.h"
 #include "graph/generate.h"
@@ -262,9 +263,12 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
                           tutti_lowering *out) {
     const tutti_epilogue *e = node->attr;
     tutti_epilogue_code code;
-    TUTTI_TRY(make_code(e, device, out, &code));
-    out->epilogue = &code;
-    const tutti_status status = e->base.op->lower(&e->base, device, out);
+    /* A result in 2 bytes leaves no room for the one that it is made of. */
+    const bool has_room = !tutti_dtype_is_narrow(e->rest.out_type[0].dtype);
+    if (has_room)
+        TUTTI_TRY(make_code(e, device, out, &code));
+    out->epilogue = has_room ? &code : NULL;
+    const tutti_status status = tutti_op_lower(&e->base, device, out);
     out->epilogue = NULL;
     TUTTI_TRY(status);
     for (int32_t c = 0; c < out->n_candidates; c++)

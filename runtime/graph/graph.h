@@ -6,7 +6,8 @@
 #include "tutti/ext/op.h"
 #include "tutti/graph.h"
 
-#define TUTTI_NAME_MAX 200 /* bytes, of inputs, parameters, states, scalars and outputs */
+#define TUTTI_LOSS_SCALE_MAX 0x1p24F
+#define TUTTI_NAME_MAX       200 /* bytes, of inputs, parameters, states, scalars and outputs */
 
 typedef enum tutti_tensor_kind {
     TUTTI_TENSOR_NONE, /* id 0 */
@@ -64,6 +65,11 @@ struct tutti_graph {
     uint32_t n_random; /* random streams handed out to ops such as dropout */
     bool has_backward, has_optimizer, frozen;
     int32_t accumulate; /* of the optimizer */
+    /* Loss scaling: scalars with the scale and its inverse, and the sum of all gradients, which is
+     * finite when they are; invalid without. */
+    uint32_t loss_scale, loss_unscale;
+    tutti_tensor finite;
+    tutti_tensor seed; /* the gradient of the loss */
     tutti_status status;
     char *message;
 };

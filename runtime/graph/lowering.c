@@ -172,6 +172,7 @@ void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *launch) {
         keep(lowering, TUTTI_OUT_OF_MEMORY);
     launch->file = NULL;
     launch->epilogue = true;
+    launch->n_own_args = launch->n_args;
     for (int32_t i = 0; i < code->parameters.n_args; i++)
         add_arg(lowering, launch, code->parameters.args[i]);
 }
@@ -255,12 +256,21 @@ static tutti_status check_candidates(const tutti_node_info *node, const tutti_lo
     return TUTTI_OK;
 }
 
+tutti_status tutti_op_lower(const tutti_node_info *node, const tutti_device_info *device,
+                            tutti_lowering *out) {
+    TUTTI_TRY(node->op->lower(node, device, out));
+    /* Generated kernels convert where they load and store. */
+    if (node->op == &tutti_op_fused || node->op == &tutti_op_epilogue)
+        return TUTTI_OK;
+    return tutti_widen_operands(node, device, out);
+}
+
 tutti_status tutti_node_lower(const tutti_node_info *node, const tutti_device_info *device,
                               int64_t n_max, tutti_arena *arena, tutti_lowering *out) {
     *out = (tutti_lowering){.arena = arena};
     TUTTI_TRY(check_index(node, n_max));
     if (node->op->lower != NULL)
-        TUTTI_TRY(node->op->lower(node, device, out));
+        TUTTI_TRY(tutti_op_lower(node, device, out));
     else if ((node->op->flags & TUTTI_OP_ELEMENTWISE) != 0)
         TUTTI_TRY(tutti_elementwise_lower(node, device, out));
     else

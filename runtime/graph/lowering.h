@@ -31,4 +31,12 @@ TUTTI_MUST_USE tutti_status tutti_node_lower(const tutti_node_info *node,
                                              const tutti_device_info *device, int64_t n_max,
                                              tutti_arena *arena, tutti_lowering *out);
 
+/* Calls the op's lower; operands in f16 or bf16 are copied for kernels that know f32 alone
+ * (graph/widen.c). */
+TUTTI_MUST_USE tutti_status tutti_op_lower(const tutti_node_info *node,
+                                           const tutti_device_info *device, tutti_lowering *out);
+TUTTI_MUST_USE tutti_status tutti_widen_operands(const tutti_node_info *node,
+                                                 const tutti_device_info *device,
+                                                 tutti_lowering *out);
+
 #endif

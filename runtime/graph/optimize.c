@@ -50,6 +50,12 @@ static tutti_status check_options(const tutti_optimizer *o) {
     TUTTI_TRY(check("clip_norm", o->clip_norm, 0, INFINITY));
     TUTTI_TRY(check("alpha", o->alpha, 0, 1));
     TUTTI_TRY(check("average_decay", o->average_decay, 0, 1));
+    int exponent;
+    if (o->loss_scale != 0 && (!(o->loss_scale >= 1) || !(o->loss_scale <= TUTTI_LOSS_SCALE_MAX) ||
+                               frexpf(o->loss_scale, &exponent) != 0.5F))
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "optimize: loss_scale is %g, must be a power of two from 1 to 2^24",
+                          (double)o->loss_scale);
     if (o->accumulate < 0)
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "optimize: accumulate over %d steps",
                           (int)o->accumulate);
@@ -153,6 +159,30 @@ static tutti_tensor clip_factor(tutti_graph *graph, const tutti_tensor *grads, i
     return tutti_clip_factor(graph, tutti_sqrt(graph, total), max_norm);
 }
 
+/* Lets the backward pass start from the scale, and divides what it leaves by it. The inverse is a scalar
+ * of its own, since a device's division may be off in the last bit. */
+static tutti_status scale_loss(tutti_graph *graph, float scale) {
+    graph->loss_scale = tutti_graph_scalar(graph, "loss_scale", scale);
+    graph->loss_unscale = tutti_graph_scalar(graph, "loss_scale.inverse", 1 / scale);
+    const uint32_t *attr =
+        tutti_arena_copy(&graph->arena, &graph->loss_scale, sizeof graph->loss_scale);
+    if (attr == NULL)
+        return TUTTI_OUT_OF_MEMORY;
+    tutti_node *seed = &graph->nodes[graph->tensors[graph->seed.id].node];
+    seed->op = &tutti_op_scalar;
+    seed->attr = attr;
+    return graph->status;
+}
+
+/* The gradient without the scale. Not linear, so that sums over devices come before: what is judged
+ * is what the update reads. */
+static tutti_tensor unscale(tutti_graph *graph, tutti_tensor grad, tutti_tensor inverse) {
+    const tutti_tensor result = tutti_mul(graph, grad, inverse);
+    const tutti_tensor sum = tutti_sum(graph, result, 0, NULL, false);
+    graph->finite = graph->finite.id == 0 ? sum : tutti_add(graph, graph->finite, sum);
+    return result;
+}
+
 static tutti_tensor state_like(tutti_graph *graph, tutti_tensor param, const char *suffix) {
     const char *name =
         tutti_arena_printf(&graph->arena, "%s.%s", tutti_graph_tensor_name(graph, param), suffix);
@@ -227,9 +257,18 @@ static tutti_status append(tutti_graph *graph, const tutti_optimizer *o, int32_t
     tutti_tensor *grads = tutti_arena_array(&graph->arena, (size_t)n_tensors, sizeof *grads);
     if (grads == NULL)
         return TUTTI_OUT_OF_MEMORY;
+    tutti_tensor inverse = {0};
+    if (o->loss_scale > 0) {
+        TUTTI_TRY(scale_loss(graph, o->loss_scale));
+        inverse = tutti_scalar_value(graph, graph->loss_unscale);
+    }
     for (int32_t i = 1; i < n_tensors; i++) {
         if (!is_trained(graph, i))
             continue;
+        if (o->loss_scale > 0) {
+            const tutti_tensor grad = unscale(graph, graph->tensors[i].grad, inverse);
+            graph->tensors[i].grad = grad; /* the record may have moved */
+        }
         grads[i] = graph->tensors[i].grad;
         if (o->accumulate > 1)
             grads[i] =

@@ -1,4 +1,4 @@
-/* What the passes of tutti_program_make hand on: select, split, fuse, epilogue, group. */
+/* What the passes of tutti_program_make hand on: select, split, fuse, epilogue, group, precision. */
 #ifndef TUTTI_GRAPH_PASSES_H
 #define TUTTI_GRAPH_PASSES_H
 
@@ -21,6 +21,9 @@ typedef struct tutti_passes {
     /* split, then fuse, epilogue, group */
     tutti_item *items;
     int32_t n_items;
+    /* precision */
+    tutti_dtype narrow; /* what results may be stored as; f32: as they are */
+    tutti_dtype *dtype; /* by tensor: as it lies in memory */
 } tutti_passes;
 
 TUTTI_MUST_USE tutti_status tutti_pass_select(tutti_passes *passes);
@@ -28,5 +31,6 @@ TUTTI_MUST_USE tutti_status tutti_pass_split(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_fuse(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_epilogue(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_group(tutti_passes *passes);
+TUTTI_MUST_USE tutti_status tutti_pass_precision(tutti_passes *passes);
 
 #endif

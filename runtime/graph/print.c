@@ -21,13 +21,16 @@ static void put_names(tutti_strbuf *out, const tutti_graph *graph, const tutti_t
 }
 
 /* "out: f32 Nx4 = op(in, in)" */
-static void put_call(tutti_strbuf *out, const tutti_graph *graph, const char *op,
-                     const tutti_tensor *in, int32_t n_in, const tutti_tensor *results,
-                     int32_t n_out) {
+static void put_call(tutti_strbuf *out, const tutti_graph *graph, const tutti_dtype *dtype,
+                     const char *op, const tutti_tensor *in, int32_t n_in,
+                     const tutti_tensor *results, int32_t n_out) {
     for (int32_t i = 0; i < n_out; i++) {
         tutti_strbuf_printf(out, "%s%s: ", i > 0 ? ", " : "",
                             tutti_graph_tensor_name(graph, results[i]));
-        put_type(out, &tutti_graph_record(graph, results[i])->type);
+        tutti_type type = tutti_graph_record(graph, results[i])->type;
+        if (dtype != NULL)
+            type.dtype = dtype[results[i].id];
+        put_type(out, &type);
     }
     tutti_strbuf_printf(out, "%s%s(", n_out > 0 ? " = " : "", op);
     put_names(out, graph, in, n_in);
@@ -50,7 +53,7 @@ tutti_status tutti_graph_print(const tutti_graph *graph, char **out_text) {
     for (int32_t i = 0; i < graph->n_nodes; i++) {
         const tutti_node *node = &graph->nodes[i];
         tutti_strbuf_printf(&out, "%-7s", node->backward ? "back" : "node");
-        put_call(&out, graph, node->op->name, node->in, node->n_in, node->out, node->n_out);
+        put_call(&out, graph, NULL, node->op->name, node->in, node->n_in, node->out, node->n_out);
         tutti_strbuf_puts(&out, "\n");
     }
     if (graph->loss.id != 0)
@@ -86,8 +89,8 @@ tutti_status tutti_program_print(const tutti_graph *graph, const tutti_program *
                             item->place == TUTTI_PLACE_EACH ? "each" : "owner",
                             item->commit ? "commit" : "      ");
         if (item->kind == TUTTI_ITEM_NODE)
-            put_call(&out, graph, tutti_fused_label(&item->node), item->node.in, item->node.n_in,
-                     item->node.out, item->node.n_out);
+            put_call(&out, graph, program->dtype, tutti_fused_label(&item->node), item->node.in,
+                     item->node.n_in, item->node.out, item->node.n_out);
         else
             put_names(&out, graph, item->tensors, item->n_tensors);
         if (item->every > 1)

@@ -48,7 +48,9 @@ static tutti_status make(tutti_passes *p, tutti_program *out) {
     TUTTI_TRY(tutti_pass_fuse(p));
     TUTTI_TRY(tutti_pass_epilogue(p));
     TUTTI_TRY(tutti_pass_group(p));
-    *out = (tutti_program){.mode = p->mode, .fetches = p->fetches, .n_fetches = p->n_fetches};
+    TUTTI_TRY(tutti_pass_precision(p));
+    *out = (tutti_program){
+        .mode = p->mode, .dtype = p->dtype, .fetches = p->fetches, .n_fetches = p->n_fetches};
     out->items = tutti_arena_copy(p->arena, p->items, (size_t)p->n_items * sizeof *p->items);
     out->n_items = p->n_items;
     return out->items == NULL ? TUTTI_OUT_OF_MEMORY : locate(p, out);
@@ -56,10 +58,16 @@ static tutti_status make(tutti_passes *p, tutti_program *out) {
 
 tutti_status tutti_program_make(const tutti_graph *graph, tutti_mode mode, tutti_arena *arena,
                                 tutti_program *out) {
+    return tutti_program_make_narrow(graph, mode, TUTTI_F32, arena, out);
+}
+
+tutti_status tutti_program_make_narrow(const tutti_graph *graph, tutti_mode mode,
+                                       tutti_dtype narrow, tutti_arena *arena, tutti_program *out) {
     if (!graph->frozen)
         return tutti_fail(TUTTI_STATE, "program: the graph is not frozen");
     tutti_arena scratch = {0};
-    tutti_passes passes = {.graph = graph, .mode = mode, .arena = arena, .scratch = &scratch};
+    tutti_passes passes = {
+        .graph = graph, .mode = mode, .arena = arena, .scratch = &scratch, .narrow = narrow};
     const tutti_status status = make(&passes, out);
     tutti_arena_free(&scratch);
     return status;

@@ -16,6 +16,8 @@
  *   fuse    replaces chains of elementwise nodes, equally placed and with no collective between, by
  *           one fused node; then makes such a node an epilogue of the op whose result it alone reads.
  *   group   makes one node of equal updates of several parameters.
+ *   precision  chooses what lies in memory as f16 or bf16 where that is asked for (precision.c); the
+ *           items, their order and what is exchanged stay the same.
  *
  * Split. Each tensor is
  *
@@ -66,6 +68,7 @@ typedef struct tutti_program {
     const tutti_item *items;
     int32_t n_items;
     /* Where each tensor of the graph lives at the end: indexed by tensor id. */
+    const tutti_dtype *dtype;   /* as it lies in memory */
     const bool *used;           /* has memory in this program (params and states included) */
     const bool *on_each;        /* memory on every device; else on the owner only */
     const tutti_tensor *inputs; /* that must be fed, in graph order */
@@ -82,6 +85,10 @@ static inline bool tutti_item_is_due(const tutti_item *item, uint64_t step) {
 /* Makes the program in the arena. graph must be frozen. */
 TUTTI_MUST_USE tutti_status tutti_program_make(const tutti_graph *graph, tutti_mode mode,
                                                tutti_arena *arena, tutti_program *out);
+/* The same, with intermediate results in f16 or bf16 (design 6). */
+TUTTI_MUST_USE tutti_status tutti_program_make_narrow(const tutti_graph *graph, tutti_mode mode,
+                                                      tutti_dtype narrow, tutti_arena *arena,
+                                                      tutti_program *out);
 /* A line per item; malloc'd. */
 TUTTI_MUST_USE tutti_status tutti_program_print(const tutti_graph *graph,
                                                 const tutti_program *program, char **out_text);

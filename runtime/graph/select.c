@@ -94,8 +94,10 @@ static void choose_fetches(tutti_passes *p, sets *s) {
         p->fetched[graph->outputs[i].tensor.id] = true;
     if (p->mode != TUTTI_PREDICT && graph->loss.id != 0)
         p->fetched[graph->loss.id] = true;
-    if (p->mode == TUTTI_TRAIN)
+    if (p->mode == TUTTI_TRAIN) {
+        p->fetched[graph->finite.id] = graph->finite.id != 0;
         return;
+    }
     /* Nothing is changed outside training, so nothing that a change gives can be computed. */
     for (int32_t n = 0; n < graph->n_nodes; n++)
         for (int32_t i = 0;
@@ -124,7 +126,7 @@ tutti_status tutti_pass_select(tutti_passes *p) {
     p->in = tutti_arena_array(p->scratch, n_nodes, sizeof *p->in);
     p->n_in = tutti_arena_array(p->scratch, n_nodes, sizeof *p->n_in);
     p->fetched = tutti_arena_array(p->scratch, n_tensors, sizeof(bool));
-    p->fetches = tutti_arena_array(p->arena, (size_t)graph->n_outputs + 1, sizeof *p->fetches);
+    p->fetches = tutti_arena_array(p->arena, (size_t)graph->n_outputs + 2, sizeof *p->fetches);
     sets s = {.nodes = tutti_arena_array(p->scratch, n_nodes, sizeof(bool)),
               .tensors = tutti_arena_array(p->scratch, n_tensors, sizeof(bool)),
               .roots = tutti_arena_array(p->scratch, n_tensors, sizeof(bool)),
@@ -153,6 +155,8 @@ tutti_status tutti_pass_select(tutti_passes *p) {
     }
     if (graph->loss.id != 0 && p->fetched[graph->loss.id])
         p->fetches[p->n_fetches++] = graph->loss;
+    if (p->fetched[graph->finite.id])
+        p->fetches[p->n_fetches++] = graph->finite;
     for (int32_t i = 0; i < graph->n_outputs; i++) {
         const tutti_tensor tensor = graph->outputs[i].tensor;
         bool seen = false;

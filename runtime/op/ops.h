@@ -15,6 +15,8 @@
 
 /* A tensor of that shape (batched or not) filled with value. */
 tutti_tensor tutti_constant(tutti_graph *graph, const tutti_shape *shape, float value);
+/* The value of the graph's scalar of that index. */
+tutti_tensor tutti_scalar_value(tutti_graph *graph, uint32_t scalar);
 /* 1 where x > 0, else 0; without gradient. */
 tutti_tensor tutti_heaviside(tutti_graph *graph, tutti_tensor x);
 /* min(1, max_norm / (norm + 1e-6)), the factor of gradient clipping; without gradient. */

@@ -43,6 +43,15 @@ static const char *region_text(const tutti_region *region, char text[REGION_TEXT
     return text;
 }
 
+/* "Nx64", or "Nx64 bf16" for what lies in 2 bytes. */
+static const char *type_text(const tutti_type *type, char text[TUTTI_SHAPE_TEXT]) {
+    tutti_shape_text(&type->shape, text);
+    const size_t length = strlen(text);
+    if (tutti_dtype_size_bytes(type->dtype) == 2)
+        snprintf(text + length, TUTTI_SHAPE_TEXT - length, " %s", tutti_dtype_name(type->dtype));
+    return text;
+}
+
 static uint64_t sum_bytes(const tutti_graph *graph, const tutti_item *item) {
     uint64_t bytes = 0;
     for (int32_t i = 0; i < item->n_tensors; i++) {
@@ -107,7 +116,7 @@ static void put_step(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
     char shape[TUTTI_SHAPE_TEXT] = "", time[TEXT] = "-", region[REGION_TEXT];
     const char *at = "-";
     if (node->n_out > 0) {
-        tutti_shape_text(&node->out_type[0].shape, shape);
+        type_text(&node->out_type[0], shape);
         at = region_text(&m->regions[node->out[0].id], region);
     } else if (node->n_in > 0) {
         tutti_shape_text(&node->in_type[0].shape, shape);
@@ -121,7 +130,7 @@ static void put_step(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
                         step->candidate != NULL ? step->reason : "shares its input's memory");
     for (int32_t k = 1; k < node->n_out; k++)
         tutti_strbuf_printf(text, "  %4s  %-32s %-12s %-12s %10s  %s\n", "", "  and",
-                            tutti_shape_text(&node->out_type[k].shape, shape), "", "",
+                            type_text(&node->out_type[k], shape), "", "",
                             region_text(&m->regions[node->out[k].id], region));
     for (int32_t k = 0; step->candidate != NULL && k < step->candidate->n_scratch; k++)
         tutti_strbuf_printf(text, "  %4s  %-32s %-12s %-12s %10s  %s\n", "", "  scratch", "", "",
@@ -159,16 +168,19 @@ tutti_status tutti_plan_explain(const tutti_plan *plan, char **out_text) {
     for (int32_t i = 0; i < plan->n_devices; i++) {
         const tutti_plan_device *device = &plan->devices[i];
         const tutti_device_info *info = &plan->runtime->devices[device->device].info;
+        const tutti_dtype dtype = tutti_precision_dtype(device->precision);
         char fixed[TEXT], peak[TEXT], unshared[TEXT];
         tutti_strbuf_printf(&text,
                             "\n%s (%s)%s: up to %" PRId64 " samples; parameters and states %s, "
-                            "peak %s, %s without reuse, in %" PRId32 " allocation%s\n",
+                            "peak %s, %s without reuse, in %" PRId32 " allocation%s%s%s\n",
                             info->id, info->name,
                             device->owner && plan->n_devices > 1 ? ", owner of the weights" : "",
                             device->capacity, bytes_text(device->fixed_bytes, fixed),
                             bytes_text(device->peak_bytes, peak),
                             bytes_text(device->unshared_bytes, unshared), device->n_chunks,
-                            device->n_chunks == 1 ? "" : "s");
+                            device->n_chunks == 1 ? "" : "s",
+                            dtype != TUTTI_F32 ? "; results for each sample stored as " : "",
+                            dtype != TUTTI_F32 ? tutti_dtype_name(dtype) : "");
         for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++)
             put_mode(&text, plan, device, mode);
     }

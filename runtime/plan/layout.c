@@ -28,9 +28,9 @@ static uint64_t up(const layout *l, uint64_t value) {
     return (value + l->align - 1) / l->align * l->align;
 }
 
-static uint64_t tensor_bytes(const layout *l, uint32_t id, int64_t n) {
-    const tutti_type *type = &l->plan->graph->tensors[id].type;
-    return (uint64_t)tutti_shape_count(&type->shape, n) * tutti_dtype_size_bytes(type->dtype);
+static uint64_t tensor_bytes(const layout *l, int mode, uint32_t id, int64_t n) {
+    return (uint64_t)tutti_shape_count(&l->plan->graph->tensors[id].type.shape, n) *
+           tutti_dtype_size_bytes(l->device->modes[mode].program.dtype[id]);
 }
 
 /* True when the tensor lives on this device through all steps. */
@@ -46,7 +46,7 @@ static int32_t place_fixed(layout *l, uint64_t *chunk_bytes, uint64_t *out_total
     uint64_t used = 0;
     *out_total = 0;
     for (uint32_t id = 1; id < (uint32_t)l->plan->graph->n_tensors; id++) {
-        const uint64_t size = tensor_bytes(l, id, 1);
+        const uint64_t size = tensor_bytes(l, 0, id, 1);
         if (!is_fixed_here(l, id) || size == 0)
             continue;
         if (chunk < 0 || up(l, used) + size > l->max_chunk) {
@@ -80,8 +80,8 @@ static void collect_blocks(layout *l, int64_t n) {
         for (uint32_t id = 1; id < (uint32_t)graph->n_tensors; id++) {
             if (live->first[id] > live->last[id] || tutti_tensor_is_fixed(graph, id))
                 continue;
-            add_block(l, tensor_bytes(l, id, n), begin + live->first[id], begin + live->last[id],
-                      &l->regions[mode][id]);
+            add_block(l, tensor_bytes(l, mode, id, n), begin + live->first[id],
+                      begin + live->last[id], &l->regions[mode][id]);
         }
         for (int32_t s = 0; s < m->n_steps; s++) {
             const tutti_candidate *candidate = m->steps[s].candidate;

@@ -31,7 +31,8 @@ static inline bool tutti_tensor_is_fixed(const tutti_graph *graph, uint32_t id) 
 
 /* Devices, owner, programs and candidates of a plan that has graph, runtime and batch; no kernel is
  * touched. The drafts are in the plan's arena. */
-TUTTI_MUST_USE tutti_status tutti_plan_draft(tutti_plan *plan, tutti_draft_device **out_drafts);
+TUTTI_MUST_USE tutti_status tutti_plan_draft(tutti_plan *plan, const tutti_plan_options *options,
+                                             tutti_draft_device **out_drafts);
 /* Memory and predicted times of what was chosen. */
 TUTTI_MUST_USE tutti_status tutti_plan_finish(tutti_plan *plan, const tutti_draft_device *drafts);
 

@@ -112,7 +112,36 @@ static tutti_status check_capacity(const tutti_plan *plan) {
                       plan->batch, sum, each);
 }
 
-tutti_status tutti_plan_draft(tutti_plan *plan, tutti_draft_device **out_drafts) {
+tutti_dtype tutti_precision_dtype(tutti_precision precision) {
+    return precision == TUTTI_PRECISION_BF16  ? TUTTI_BF16
+           : precision == TUTTI_PRECISION_F16 ? TUTTI_F16
+                                              : TUTTI_F32;
+}
+
+/* Programs differ in what lies in memory how, not in their items: devices of different precision work
+ * together. */
+static tutti_status draft_modes(tutti_plan *plan, tutti_draft_device *drafts) {
+    for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++)
+        for (int32_t i = 0; i < plan->n_devices; i++) {
+            tutti_plan_device *device = &plan->devices[i];
+            const tutti_program *same = NULL;
+            for (int32_t k = 0; k < i && same == NULL; k++)
+                if (plan->devices[k].precision == device->precision)
+                    same = &plan->devices[k].modes[mode].program;
+            tutti_program program;
+            if (same != NULL)
+                program = *same;
+            else
+                TUTTI_TRY(tutti_program_make_narrow(plan->graph, (tutti_mode)mode,
+                                                    tutti_precision_dtype(device->precision),
+                                                    &plan->arena, &program));
+            TUTTI_TRY(draft_mode(plan, device, mode, &program, &drafts[i]));
+        }
+    return TUTTI_OK;
+}
+
+tutti_status tutti_plan_draft(tutti_plan *plan, const tutti_plan_options *options,
+                              tutti_draft_device **out_drafts) {
     const tutti_runtime *runtime = plan->runtime;
     plan->n_devices = runtime->n_devices;
     plan->owner = choose_owner(runtime);
@@ -124,15 +153,19 @@ tutti_status tutti_plan_draft(tutti_plan *plan, tutti_draft_device **out_drafts)
     for (int32_t i = 0; i < plan->n_devices; i++) {
         plan->devices[i].device = i;
         plan->devices[i].owner = i == plan->owner;
-    }
-    for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++) {
-        tutti_program program;
-        TUTTI_TRY(tutti_program_make(plan->graph, (tutti_mode)mode, &plan->arena, &program));
-        for (int32_t i = 0; i < plan->n_devices; i++)
-            TUTTI_TRY(draft_mode(plan, &plan->devices[i], mode, &program, &drafts[i]));
+        plan->devices[i].precision =
+            options->device_precision != NULL ? options->device_precision[i] : options->precision;
+        if ((unsigned)plan->devices[i].precision > TUTTI_PRECISION_F16)
+            return tutti_fail(TUTTI_INVALID_ARGUMENT, "tutti_plan_make: %d is no precision",
+                              (int)plan->devices[i].precision);
+        if (plan->devices[i].precision == TUTTI_PRECISION_F16 && plan->graph->has_optimizer &&
+            plan->graph->finite.id == 0)
+            return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                              "tutti_plan_make: training in f16 needs the optimizer's loss_scale, "
+                              "small gradients vanish without");
     }
     *out_drafts = drafts;
-    return TUTTI_OK;
+    return draft_modes(plan, drafts);
 }
 
 tutti_status tutti_plan_finish(tutti_plan *plan, const tutti_draft_device *drafts) {
@@ -146,7 +179,7 @@ tutti_status tutti_plan_finish(tutti_plan *plan, const tutti_draft_device *draft
 
 static tutti_status make(tutti_plan *plan, const tutti_plan_options *options) {
     tutti_draft_device *drafts;
-    TUTTI_TRY(tutti_plan_draft(plan, &drafts));
+    TUTTI_TRY(tutti_plan_draft(plan, options, &drafts));
     TUTTI_TRY(tutti_plan_choose(plan, drafts, options));
     return tutti_plan_finish(plan, drafts);
 }

@@ -34,6 +34,7 @@ typedef struct tutti_plan_mode {
 typedef struct tutti_plan_device {
     int32_t device; /* index in the runtime */
     bool owner;
+    tutti_precision precision;
     int64_t capacity;            /* samples it can hold in a step */
     const uint64_t *chunk_bytes; /* allocations, each at most max_alloc_bytes */
     int32_t n_chunks;
@@ -42,6 +43,9 @@ typedef struct tutti_plan_device {
     uint64_t unshared_bytes; /* what it would be without reuse */
     tutti_plan_mode modes[TUTTI_MODE_COUNT];
 } tutti_plan_device;
+
+/* What results are stored in (plan.c). */
+tutti_dtype tutti_precision_dtype(tutti_precision precision);
 
 struct tutti_plan {
     tutti_arena arena;

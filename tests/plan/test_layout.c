@@ -258,7 +258,7 @@ static tutti_plan *make_plan(const tutti_graph *graph, fake *f, int64_t batch,
     plan->runtime = &f->runtime;
     plan->batch = batch;
     tutti_draft_device *drafts;
-    if (tutti_plan_draft(plan, &drafts) != TUTTI_OK)
+    if (tutti_plan_draft(plan, &(tutti_plan_options){0}, &drafts) != TUTTI_OK)
         fail_msg("%s", tutti_error_message());
     *status = tutti_plan_finish(plan, drafts);
     return plan;
@@ -411,7 +411,7 @@ static void scalars_must_exist(void **state) {
         assert_int_equal(tutti_graph_freeze(g), TUTTI_OK);
         tutti_plan plan = {.graph = g, .runtime = &f.runtime, .batch = 4};
         tutti_draft_device *drafts;
-        const tutti_status status = tutti_plan_draft(&plan, &drafts);
+        const tutti_status status = tutti_plan_draft(&plan, &(tutti_plan_options){0}, &drafts);
         assert_int_equal(status, n_scalars == 2 ? TUTTI_OK : TUTTI_INVALID_ARGUMENT);
         if (status != TUTTI_OK)
             assert_non_null(

@@ -14,7 +14,7 @@ static tutti_runtime runtime = {.profile = &profile, .devices = &device, .n_devi
 static tutti_status use_plan(void) {
     tutti_plan plan = {.graph = graph, .runtime = &runtime, .batch = 9};
     tutti_draft_device *drafts;
-    tutti_status status = tutti_plan_draft(&plan, &drafts);
+    tutti_status status = tutti_plan_draft(&plan, &(tutti_plan_options){0}, &drafts);
     if (status == TUTTI_OK)
         status = tutti_plan_finish(&plan, drafts);
     char *text = NULL;

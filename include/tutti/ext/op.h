@@ -112,7 +112,8 @@ typedef struct tutti_launch {
     int32_t n_args;
     int32_t rank; /* 1 to 3 */
     tutti_range range[3];
-    bool epilogue; /* has taken the epilogue */
+    bool epilogue;      /* has taken the epilogue */
+    int32_t n_own_args; /* then: the arguments before those of the epilogue */
     /* What the functions get that compute arguments on the host; NULL: the node's attributes. */
     const void *attr;
 } tutti_launch;
