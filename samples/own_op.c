@@ -167,5 +167,9 @@ int main(int argc, char **argv) {
     tutti_runtime_close(runtime);
     tutti_profile_free(profile);
     tutti_graph_free(graph);
+    if (fflush(stdout) != 0) {
+        fprintf(stderr, "own_op: cannot write standard output\n");
+        return 1;
+    }
     return loss < 1e-3F && loss < first / 10 && worst < 1e-6 ? 0 : 1;
 }

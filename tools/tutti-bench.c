@@ -6,30 +6,24 @@
 
 #include "base/status.h"
 #include "bench/bench.h"
+#include "shared/options.h"
 
-enum { OPT_JSON = 256, OPT_SELECT, OPT_FILTER, OPT_ROUNDS, OPT_PEERS, OPT_KERNELS, OPT_VERSION };
+enum { OPT_JSON = TOOL_FIRST, OPT_SELECT, OPT_FILTER, OPT_ROUNDS, OPT_PEERS, OPT_KERNELS };
 
-static const struct option_text {
-    const char *name, *argument; /* argument NULL: none */
-    int value;
-    const char *text;
-} options[] = {
+static const tool_option options[] = {
     {"json", NULL, OPT_JSON, "print one JSON document instead of tables"},
     {"select", "EXPR|FILE", OPT_SELECT, "devices, as for tutti-probe; the default is auto"},
     {"filter", "GLOB", OPT_FILTER, "only what has a name like that"},
     {"rounds", "N", OPT_ROUNDS, "measure so many times, at least and by default 7"},
     {"peers", "LIST|none", OPT_PEERS, "only these of the peers, separated by commas"},
     {"kernels", NULL, OPT_KERNELS, "train: where the time of a step goes"},
-    {"help", NULL, 'h', "print this and exit"},
-    {"version", NULL, OPT_VERSION, "print the version and exit"},
 };
-#define N_OPTIONS (sizeof options / sizeof options[0])
 
 static const bench_noun *const nouns[] = {&bench_ops,   &bench_gemm,  &bench_conv,
                                           &bench_train, &bench_start, &bench_replay};
 #define N_NOUNS (sizeof nouns / sizeof nouns[0])
 
-static void print_help(void) {
+static void introduce(void) {
     printf("Usage: tutti-bench ");
     for (size_t i = 0; i < N_NOUNS; i++)
         printf("%s%s", i > 0 ? "|" : "", nouns[i]->name);
@@ -39,21 +33,17 @@ static void print_help(void) {
         printf(nouns[i]->all_peers != NULL ? " (peers: %s)\n" : "\n", nouns[i]->all_peers);
     }
     printf("\n");
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s--%s%s%s", options[i].value == 'h' ? "-h, " : "",
-                 options[i].name, options[i].argument != NULL ? " " : "",
-                 options[i].argument != NULL ? options[i].argument : "");
-        printf("  %-22s %s\n", left, options[i].text);
-    }
-    printf("\nExit codes: 0 ok, 1 failure, 2 wrong usage, 3 no usable device, 5 bad input,\n"
-           "6 device lost, 7 out of memory.\n");
 }
 
-static int usage(const char *problem, const char *value) {
-    fprintf(stderr, "tutti-bench: %s%s; see tutti-bench --help\n", problem, value);
-    return tutti_status_exit_code(TUTTI_USAGE);
-}
+static const tool bench_tool = {
+    .name = "tutti-bench",
+    .introduce = introduce,
+    .exit_codes = "Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 no usable device, 5 bad input,\n"
+                  "6 device lost, 7 out of memory.\n",
+    .width = 22,
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+};
 
 static bool is_peer(const bench_noun *noun, const char *word, size_t length) {
     const char *at = noun->all_peers;
@@ -70,10 +60,10 @@ static int check_peers(const bench_noun *noun, const char *list) {
     for (const char *at = list;; at++) {
         const size_t length = strcspn(at, ",");
         if (!is_peer(noun, at, length)) {
-            char problem[128];
-            snprintf(problem, sizeof problem, "%s has no peer \"%.*s\"%s", noun->name,
-                     length < 40 ? (int)length : 40, at, noun->all_peers != NULL ? ", only " : "");
-            return usage(problem, noun->all_peers != NULL ? noun->all_peers : "");
+            return tool_usage(&bench_tool, "%s has no peer \"%.*s\"%s%s", noun->name,
+                              length < 40 ? (int)length : 40, at,
+                              noun->all_peers != NULL ? ", only " : "",
+                              noun->all_peers != NULL ? noun->all_peers : "");
         }
         at += length;
         if (*at == '\0')
@@ -85,32 +75,28 @@ static int parse_rounds(const char *text, int32_t *out) {
     char *end;
     const long value = strtol(text, &end, 10);
     if (*text == '\0' || *end != '\0' || value < BENCH_ROUNDS_MIN || value > BENCH_ROUNDS_MAX)
-        return usage("--rounds takes a whole number from 7 to 999, not ", text);
+        return tool_usage(&bench_tool, "--rounds takes a whole number from 7 to 999, not %s", text);
     *out = (int32_t)value;
     return -1;
 }
 
 static int find_noun(int argc, char **argv, const bench_noun **out) {
     if (optind >= argc)
-        return usage("what to measure is missing", "");
+        return tool_usage(&bench_tool, "what to measure is missing");
     for (size_t i = 0; i < N_NOUNS; i++)
         if (strcmp(argv[optind], nouns[i]->name) == 0)
             *out = nouns[i];
     if (*out == NULL)
-        return usage("there is no benchmark ", argv[optind]);
-    return optind + 1 < argc ? usage("unexpected argument ", argv[optind + 1]) : -1;
+        return tool_usage(&bench_tool, "there is no benchmark %s", argv[optind]);
+    if (optind + 1 < argc)
+        return tool_usage(&bench_tool, "unexpected argument '%s'", argv[optind + 1]);
+    return -1;
 }
 
 /* -1 to go on, else the exit code. */
 static int parse_options(int argc, char **argv, bench_options *out, const bench_noun **out_noun) {
-    struct option table[N_OPTIONS + 1] = {0};
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        table[i] = (struct option){options[i].name,
-                                   options[i].argument != NULL ? required_argument : no_argument,
-                                   NULL, options[i].value};
-    int value, code;
-    opterr = 0;
-    while ((value = getopt_long(argc, argv, ":h", table, NULL)) != -1)
+    int value, code = 0;
+    while ((value = tool_next(&bench_tool, argc, argv, &code)) >= 0)
         switch (value) {
         case OPT_JSON:
             out->json = true;
@@ -131,21 +117,13 @@ static int parse_options(int argc, char **argv, bench_options *out, const bench_
             if ((code = parse_rounds(optarg, &out->rounds)) >= 0)
                 return code;
             break;
-        case 'h':
-            print_help();
-            return 0;
-        case OPT_VERSION:
-            printf("tutti-bench %s\n", tutti_version());
-            return 0;
-        case ':':
-            return usage("a value is missing behind ", argv[optind - 1]);
-        default:
-            return usage("unknown or wrongly used option ", argv[optind - 1]);
         }
+    if (value == TOOL_EXIT)
+        return code;
     if ((code = find_noun(argc, argv, out_noun)) >= 0)
         return code;
     if (out->kernels && *out_noun != &bench_train)
-        return usage("--kernels is only for ", bench_train.name);
+        return tool_usage(&bench_tool, "--kernels is only for %s", bench_train.name);
     return check_peers(*out_noun, out->peers);
 }
 
@@ -273,5 +251,5 @@ int main(int argc, char **argv) {
     }
     if (status != TUTTI_OK)
         fprintf(stderr, "tutti-bench: %s\n", tutti_error_message());
-    return tutti_status_exit_code(status);
+    return tool_finish(&bench_tool, tutti_status_exit_code(status));
 }

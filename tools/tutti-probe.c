@@ -14,28 +14,38 @@
 #include "device/child.h"
 #include "device/print.h"
 #include "kernel/embedded.h"
+#include "shared/options.h"
 #include "tutti/tutti.h"
 
 #define SELFTEST_DEADLINE_MS 120000
 #define BENCH_DEADLINE_MS    300000
 
-enum { OPT_JSON = 256, OPT_BENCH, OPT_SELF_TEST, OPT_EMIT, OPT_FORCE, OPT_SELECT, OPT_VERSION };
+enum { OPT_JSON = TOOL_FIRST, OPT_BENCH, OPT_SELF_TEST, OPT_EMIT, OPT_FORCE, OPT_SELECT };
 
-static const struct option_text {
-    const char *name, *argument; /* argument NULL: none */
-    int value;
-    const char *text;
-} options[] = {
+static const tool_option options[] = {
     {"json", NULL, OPT_JSON, "print JSON instead of a tree"},
     {"bench", NULL, OPT_BENCH, "measure arithmetic, copies and kernel launches"},
     {"self-test", NULL, OPT_SELF_TEST, "run kernels with known answers; exit 4 when one is wrong"},
     {"select", "EXPR|FILE", OPT_SELECT, "only gpu, gpu.0, !cpu, nvidia:*, or a profile's devices"},
     {"emit-profile", "FILE", OPT_EMIT, "write a profile with the devices; - for standard output"},
     {"force", NULL, OPT_FORCE, "let --emit-profile replace a file"},
-    {"help", NULL, 'h', "print this and exit"},
-    {"version", NULL, OPT_VERSION, "print the version and exit"},
 };
-#define N_OPTIONS (sizeof options / sizeof options[0])
+
+static void introduce(void) {
+    printf("Usage: tutti-probe [OPTION]...\n"
+           "Shows every OpenCL device of this machine and what decides about its use.\n\n");
+}
+
+static const tool probe_tool = {
+    .name = "tutti-probe",
+    .introduce = introduce,
+    .exit_codes =
+        "Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 no usable device, 4 self-test failed,\n"
+        "5 bad input, 6 device lost, 7 out of memory.\n",
+    .width = 22,
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+};
 
 typedef struct request {
     bool json, bench, self_test, force;
@@ -51,35 +61,11 @@ typedef struct probe {
     char failure[512];            /* its message */
 } probe;
 
-static void print_help(void) {
-    printf("Usage: tutti-probe [OPTION]...\n"
-           "Shows every OpenCL device of this machine and what decides about its use.\n\n");
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s--%s%s%s", options[i].value == 'h' ? "-h, " : "",
-                 options[i].name, options[i].argument != NULL ? " " : "",
-                 options[i].argument != NULL ? options[i].argument : "");
-        printf("  %-22s %s\n", left, options[i].text);
-    }
-    printf("\nExit codes: 0 ok, 1 failure, 2 wrong usage, 3 no usable device, 4 self-test failed,\n"
-           "5 bad input, 6 device lost, 7 out of memory.\n");
-}
-
-static int usage(const char *problem, const char *value) {
-    fprintf(stderr, "tutti-probe: %s%s; see tutti-probe --help\n", problem, value);
-    return tutti_status_exit_code(TUTTI_USAGE);
-}
-
 /* -1 to go on, else the exit code. */
 static int parse_options(int argc, char **argv, request *out) {
-    struct option table[N_OPTIONS + 1] = {0};
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        table[i] = (struct option){options[i].name,
-                                   options[i].argument != NULL ? required_argument : no_argument,
-                                   NULL, options[i].value};
-    int value;
-    opterr = 0;
-    while ((value = getopt_long(argc, argv, ":h", table, NULL)) != -1)
+    const tool *t = &probe_tool;
+    int value, code = 0;
+    while ((value = tool_next(t, argc, argv, &code)) >= 0)
         switch (value) {
         case OPT_JSON:
             out->json = true;
@@ -99,23 +85,15 @@ static int parse_options(int argc, char **argv, request *out) {
         case OPT_SELECT:
             out->select = optarg;
             break;
-        case 'h':
-            print_help();
-            return 0;
-        case OPT_VERSION:
-            printf("tutti-probe %s\n", tutti_version());
-            return 0;
-        case ':':
-            return usage("a value is missing behind ", argv[optind - 1]);
-        default:
-            return usage("unknown or wrongly used option ", argv[optind - 1]);
         }
+    if (value == TOOL_EXIT)
+        return code;
     if (optind < argc)
-        return usage("unexpected argument ", argv[optind]);
+        return tool_usage(t, "unexpected argument '%s'", argv[optind]);
     if (out->force && out->emit == NULL)
-        return usage("--force without --emit-profile", "");
+        return tool_usage(t, "--force without --emit-profile");
     if (out->json && out->emit != NULL && strcmp(out->emit, "-") == 0)
-        return usage("--json and --emit-profile - both write to standard output", "");
+        return tool_usage(t, "--json and --emit-profile - both write to standard output");
     return -1;
 }
 
@@ -286,12 +264,6 @@ static tutti_status examine(probe *p) {
     return TUTTI_OK;
 }
 
-static tutti_status put_out(const char *text) {
-    if (fputs(text, stdout) < 0 || fflush(stdout) != 0)
-        return tutti_fail(TUTTI_IO, "cannot write to standard output");
-    return TUTTI_OK;
-}
-
 static tutti_status print(probe *p) {
     tutti_strbuf text = {0};
     if (p->wanted.json) {
@@ -303,9 +275,11 @@ static tutti_status print(probe *p) {
         tutti_print_tree(&text, p->inventory, p->reports, p->wanted.select, colour);
     }
     char *all = tutti_strbuf_take(&text);
-    const tutti_status status = all == NULL ? TUTTI_OUT_OF_MEMORY : put_out(all);
+    if (all == NULL)
+        return TUTTI_OUT_OF_MEMORY;
+    fputs(all, stdout);
     free(all);
-    return status;
+    return TUTTI_OK;
 }
 
 /* Known before anything is measured, which may take minutes. */
@@ -326,10 +300,10 @@ static tutti_status emit_profile(probe *p) {
     tutti_profile *check = NULL;
     tutti_status status = tutti_profile_parse("the profile", text, strlen(text), &check);
     tutti_profile_free(check);
-    if (status == TUTTI_OK)
-        status = strcmp(p->wanted.emit, "-") == 0
-                     ? put_out(text)
-                     : tutti_file_write(p->wanted.emit, 0644, text, strlen(text));
+    if (status == TUTTI_OK && strcmp(p->wanted.emit, "-") == 0)
+        fputs(text, stdout);
+    else if (status == TUTTI_OK)
+        status = tutti_file_write(p->wanted.emit, 0644, text, strlen(text));
     free(text);
     return status;
 }
@@ -382,5 +356,5 @@ int main(int argc, char **argv) {
         fprintf(stderr, "tutti-probe: %s\n", tutti_error_message());
     tutti_inventory_free(p.inventory);
     tutti_arena_free(&p.arena);
-    return tutti_status_exit_code(status);
+    return tool_finish(&probe_tool, tutti_status_exit_code(status));
 }

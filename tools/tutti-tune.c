@@ -8,18 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../samples/models/gpt.h"
-#include "../samples/models/lenet.h"
-#include "../samples/models/mlp.h"
-#include "../samples/models/resnet.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "shared/nets.h"
+#include "shared/options.h"
 #include "tune/records.h"
 
 #define DEFAULT_SECONDS 300.0
 
 enum {
-    OPT_SELECT = 256,
+    OPT_SELECT = TOOL_FIRST,
     OPT_MODELS,
     OPT_BATCH,
     OPT_SECONDS,
@@ -28,15 +26,10 @@ enum {
     OPT_CLEAR,
     OPT_EXPORT,
     OPT_IMPORT,
-    OPT_QUIET,
-    OPT_VERSION
+    OPT_QUIET
 };
 
-static const struct option_text {
-    const char *name, *argument; /* argument NULL: none */
-    int value;
-    const char *text;
-} options[] = {
+static const tool_option options[] = {
     {"select", "EXPR|FILE", OPT_SELECT, "only gpu, gpu.0, !cpu, nvidia:*, or a profile's devices"},
     {"models", "LIST", OPT_MODELS, "of mlp, lenet, resnet, gpt; all of them unless given"},
     {"batch", "N", OPT_BATCH, "samples per step; 128, for resnet 64 and for gpt 16 unless given"},
@@ -47,34 +40,25 @@ static const struct option_text {
     {"export", "FILE", OPT_EXPORT, "write what is known as a pack; - for standard output"},
     {"import", "FILE", OPT_IMPORT, "take a pack; each entry is checked before its first use"},
     {"quiet", NULL, OPT_QUIET, "no progress bar"},
-    {"help", NULL, 'h', "print this and exit"},
-    {"version", NULL, OPT_VERSION, "print the version and exit"},
 };
-#define N_OPTIONS (sizeof options / sizeof options[0])
 
-static void print_help(void) {
+static void introduce(void) {
     printf("Usage: tutti-tune [OPTION]...\n"
            "Measures which kernels are fastest on each device, for the networks of the samples.\n"
            "Each is checked for right results before its time counts; the winners are kept in a\n"
            "file per device and driver, and programs take them from there.\n\n");
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s--%s%s%s", options[i].value == 'h' ? "-h, " : "",
-                 options[i].name, options[i].argument != NULL ? " " : "",
-                 options[i].argument != NULL ? options[i].argument : "");
-        printf("  %-20s %s\n", left, options[i].text);
-    }
-    printf(
-        "\nExit codes: 0 ok, 1 failure, 2 wrong usage, 3 no usable device, 4 no candidate of an\n"
-        "op is right, 5 bad input, 6 device lost, 7 out of memory.\n");
 }
 
-static int usage(const char *format, const char *value) {
-    fprintf(stderr, "tutti-tune: ");
-    fprintf(stderr, format, value);
-    fprintf(stderr, "; see tutti-tune --help\n");
-    return tutti_status_exit_code(TUTTI_USAGE);
-}
+static const tool tune_tool = {
+    .name = "tutti-tune",
+    .introduce = introduce,
+    .exit_codes =
+        "Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 no usable device, 4 no candidate of an\n"
+        "op is right, 5 bad input, 6 device lost, 7 out of memory.\n",
+    .width = 20,
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+};
 
 static bool parse_number(const char *text, double low, double high, double *out) {
     char *end;
@@ -82,39 +66,9 @@ static bool parse_number(const char *text, double low, double high, double *out)
     return end != text && *end == '\0' && *out >= low && *out <= high;
 }
 
-typedef tutti_tensor (*build_fn)(tutti_graph *g, tutti_tensor x);
-
-static tutti_tensor build_mlp(tutti_graph *g, tutti_tensor x) {
-    return mlp(g, x, 2, 512, 10);
-}
-
-static tutti_tensor build_lenet(tutti_graph *g, tutti_tensor x) {
-    return lenet(g, x, &lenet_paper, 10);
-}
-
-static tutti_tensor build_resnet(tutti_graph *g, tutti_tensor x) {
-    return resnet(g, x, 20, 16, 10);
-}
-
-static tutti_tensor build_gpt(tutti_graph *g, tutti_tensor x) {
-    return gpt(g, x, &(gpt_sizes){65, 128, 4, 128, 4});
-}
-
 static const struct model {
-    const char *name;
-    build_fn build;
-    int64_t batch;
-    tutti_dtype input;
-    int32_t rank;
-    int64_t dims[4];    /* of the input */
-    int64_t per_sample; /* labels */
-    tutti_optimizer_kind optimizer;
-} models[] = {
-    {"mlp", build_mlp, 128, TUTTI_F32, 2, {TUTTI_BATCH, 784}, 1, TUTTI_ADAM},
-    {"lenet", build_lenet, 128, TUTTI_F32, 4, {TUTTI_BATCH, 1, 28, 28}, 1, TUTTI_ADAM},
-    {"resnet", build_resnet, 64, TUTTI_F32, 4, {TUTTI_BATCH, 3, 32, 32}, 1, TUTTI_SGD},
-    {"gpt", build_gpt, 16, TUTTI_I32, 2, {TUTTI_BATCH, 128}, 128, TUTTI_ADAMW},
-};
+    const char *name, *net;
+} models[] = {{"mlp", "mlp"}, {"lenet", "lenet5"}, {"resnet", "resnet20"}, {"gpt", "gpt"}};
 #define N_MODELS (sizeof models / sizeof models[0])
 
 static bool has_model(const char *list, const char *name) {
@@ -144,44 +98,31 @@ static const char *unknown_model(const char *list) {
     }
 }
 
-/* What getopt_long does not take; `argument` is the last that it looked at. */
-static int refuse_option(const char *argument) {
-    if (optopt >= OPT_SELECT || (optopt == 'h' && strncmp(argument, "--", 2) == 0))
-        return usage("option '%s' has a value, expected none", argument);
-    if (optopt == 0)
-        return usage("unknown option '%s'", argument);
-    return usage("unknown option '-%s'", (char[]){(char)optopt, '\0'});
-}
-
 /* -1 to go on, else the exit code. */
 static int parse_options(int argc, char **argv, tune_request *out) {
-    struct option table[N_OPTIONS + 1] = {0};
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        table[i] = (struct option){options[i].name,
-                                   options[i].argument != NULL ? required_argument : no_argument,
-                                   NULL, options[i].value};
+    const tool *t = &tune_tool;
     double number;
-    int value;
-    opterr = 0;
-    while ((value = getopt_long(argc, argv, ":h", table, NULL)) != -1)
+    int value, code = 0;
+    while ((value = tool_next(t, argc, argv, &code)) >= 0)
         switch (value) {
         case OPT_SELECT:
             out->select = optarg;
             break;
         case OPT_MODELS:
             if (unknown_model(optarg) != NULL)
-                return usage("--models: \"%s\" is not one of mlp, lenet, resnet, gpt",
-                             unknown_model(optarg));
+                return tool_usage(t, "--models: \"%s\" is not one of mlp, lenet, resnet, gpt",
+                                  unknown_model(optarg));
             out->models = optarg;
             break;
         case OPT_BATCH:
             if (!parse_number(optarg, 1, 1 << 20, &number) || number != floor(number))
-                return usage("--batch %s: expected a whole number from 1 to 1048576", optarg);
+                return tool_usage(t, "--batch %s: expected a whole number from 1 to 1048576",
+                                  optarg);
             out->batch = (int64_t)number;
             break;
         case OPT_SECONDS:
             if (!parse_number(optarg, 0.1, 1e6, &out->seconds))
-                return usage("--seconds %s: expected seconds from 0.1 to 1000000", optarg);
+                return tool_usage(t, "--seconds %s: expected seconds from 0.1 to 1000000", optarg);
             break;
         case OPT_AGAIN:
             out->again = true;
@@ -201,25 +142,17 @@ static int parse_options(int argc, char **argv, tune_request *out) {
         case OPT_QUIET:
             out->quiet = true;
             break;
-        case 'h':
-            print_help();
-            return 0;
-        case OPT_VERSION:
-            printf("tutti-tune %s\n", tutti_version());
-            return 0;
-        case ':':
-            return usage("option '%s' needs a value", argv[optind - 1]);
-        default:
-            return refuse_option(argv[optind - 1]);
         }
+    if (value == TOOL_EXIT)
+        return code;
     if (optind < argc)
-        return usage("unexpected argument '%s'", argv[optind]);
+        return tool_usage(t, "unexpected argument '%s'", argv[optind]);
     const int actions = out->list + out->clear + (out->export != NULL) + (out->import != NULL);
     if (actions > 1)
-        return usage("%s exclude each other", "--list, --clear, --export and --import");
+        return tool_usage(t, "%s exclude each other", "--list, --clear, --export and --import");
     if (actions == 1 && (out->models != NULL || out->batch != 0 || out->seconds != 0 || out->again))
-        return usage("%s are for measuring, which this does not do",
-                     "--models, --batch, --seconds and --again");
+        return tool_usage(t, "%s are for measuring, which this does not do",
+                          "--models, --batch, --seconds and --again");
     return -1;
 }
 
@@ -247,27 +180,9 @@ static void show_bar(void *user, int32_t done, int32_t count, const char *what) 
             (int)count, tutti_clock_s() - b->begin_s, b->limit_s, what);
 }
 
-static tutti_status make_graph(const struct model *m, tutti_graph **out) {
-    tutti_graph *g;
-    TUTTI_TRY(tutti_graph_make(&g));
-    const tutti_tensor x = tutti_graph_input(g, "x", m->input, m->rank, m->dims);
-    const tutti_tensor y = tutti_graph_input(g, "y", TUTTI_I32, m->per_sample > 1 ? 2 : 1,
-                                             (int64_t[]){TUTTI_BATCH, m->per_sample});
-    const tutti_tensor labels = tutti_reshape(g, y, 1, (int64_t[]){TUTTI_BATCH});
-    const tutti_tensor loss = tutti_softmax_cross_entropy(g, m->build(g, x), labels);
-    (void)tutti_graph_set_loss(g, loss);
-    (void)tutti_graph_optimize(g, &(tutti_optimizer){.kind = m->optimizer, .lr = 1e-3F});
-    const tutti_status status = tutti_graph_freeze(g);
-    if (status != TUTTI_OK) {
-        tutti_graph_free(g);
-        return status;
-    }
-    *out = g;
-    return TUTTI_OK;
-}
-
 static tutti_status tune_model(const struct model *m, tutti_runtime *runtime,
                                const tune_request *wanted, bar *b) {
+    const tool_net *net = tool_net_find(m->net);
     const double left_s = b->limit_s - (tutti_clock_s() - b->begin_s);
     if (left_s <= 0) {
         fprintf(stderr, "tutti-tune: no time left for %s (--seconds %g)\n", m->name, b->limit_s);
@@ -275,10 +190,11 @@ static tutti_status tune_model(const struct model *m, tutti_runtime *runtime,
     }
     tutti_graph *graph;
     tutti_plan *plan;
-    TUTTI_TRY(make_graph(m, &graph));
+    TUTTI_TRY(tool_net_build(net, &graph));
     b->model = m->name;
     b->measured = b->count = 0;
-    const tutti_plan_options plan_options = {.batch = wanted->batch > 0 ? wanted->batch : m->batch,
+    const tutti_plan_options plan_options = {.batch =
+                                                 wanted->batch > 0 ? wanted->batch : net->batch,
                                              .measure_limit_s = left_s,
                                              .measure_again = wanted->again,
                                              .progress = show_bar,
@@ -327,8 +243,6 @@ static tutti_status run(const tune_request *wanted, const tutti_profile *profile
         status = tune(runtime, wanted);
     if (status == TUTTI_OK && (managing || !wanted->quiet))
         status = tune_records(runtime, cache, wanted);
-    if (status == TUTTI_OK && (ferror(stdout) != 0 || fflush(stdout) != 0))
-        status = tutti_fail(TUTTI_IO, "cannot write to standard output");
     tutti_cache_close(cache);
     tutti_runtime_close(runtime);
     return status;
@@ -348,5 +262,5 @@ int main(int argc, char **argv) {
     }
     if (status != TUTTI_OK)
         fprintf(stderr, "tutti-tune: %s\n", tutti_error_message());
-    return tutti_status_exit_code(status);
+    return tool_finish(&tune_tool, tutti_status_exit_code(status));
 }

@@ -50,20 +50,23 @@ expect 0 --version
 says '^tutti-probe [0-9]*\.[0-9]*\.[0-9]*$'
 expect 2 --unknown
 lines 1
-complains "unknown or wrongly used option --unknown; see tutti-probe --help"
+complains "unknown option '--unknown'; see tutti-probe --help"
 expect 2 --json=yes
-complains "option --json=yes"
+complains "option '--json=yes' has a value, expected none"
 expect 2 surplus
 lines 1
 expect 2 --json --emit-profile -
 expect 2 --select
-complains "a value is missing behind --select"
+complains "option '--select' needs a value"
 if [ -e /dev/full ]; then
-    code=0
-    "$probe" >/dev/full 2>"$dir/err" || code=$?
-    last="tutti-probe >/dev/full"
-    [ "$code" -eq 1 ] || fail "$last: exit $code"
-    lines 1
+    for arguments in "" --json --help --version "--emit-profile -"; do
+        code=0
+        # shellcheck disable=SC2086
+        "$probe" $arguments >/dev/full 2>"$dir/err" || code=$?
+        last="tutti-probe $arguments >/dev/full"
+        [ "$code" -eq 1 ] || fail "$last: exit $code"
+        lines 1
+    done
 fi
 
 TUTTI_LOG=verbose expect 0 --select cpu

@@ -7,6 +7,10 @@ build=$1
 "$build/bin/own_op" --help | grep -q Usage
 "$build/bin/own_op" -h | grep -q Usage
 "$build/bin/own_op" --version | grep -qE '^own_op .*[0-9]+\.[0-9]+\.[0-9]+$'
+if [ -e /dev/full ] && "$build/bin/own_op" >/dev/full 2>&1; then
+    echo "own_op did not notice that its output is lost"
+    exit 1
+fi
 code=0
 "$build/bin/own_op" --nonsense 2>/dev/null || code=$?
 [ "$code" = 2 ] || { echo "exit code $code, expected 2"; exit 1; }

@@ -53,11 +53,20 @@ complains "what to measure is missing"
 expect 2 digging
 complains "there is no benchmark digging"
 expect 2 train surplus
-complains "unexpected argument surplus"
+complains "unexpected argument 'surplus'"
 expect 2 train --unknown
-complains "option --unknown; see tutti-bench --help"
+complains "unknown option '--unknown'; see tutti-bench --help"
 expect 2 train --rounds
-complains "a value is missing behind --rounds"
+complains "option '--rounds' needs a value"
+if [ -e /dev/full ]; then
+    for argument in --help --version; do
+        code=0
+        "$bench" "$argument" >/dev/full 2>"$dir/err" || code=$?
+        last="tutti-bench $argument >/dev/full"
+        [ "$code" -eq 1 ] || fail "$last: exit $code"
+        complains "cannot write to standard output"
+    done
+fi
 for rounds in 6 -7 x 7x '' 1000; do
     expect 2 train --rounds "$rounds"
     lines 1
@@ -132,7 +141,7 @@ json 'sum(row["count"] for row in of("kernel") if "matmul" in row["op"]) == 8'
 # Medians do not add up on a busy machine.
 json '25 < sum(row["share"] for row in of("kernel")[:-1]) < 250 and of("kernel")[-1]["share"] == 100'
 TUTTI_BENCH_PYTHON=$dir/none expect 0 train --filter mlp --peers torch,torch-openmp,tinygrad
-for peer in torch torch-openmp tinygrad; do says "^mlp *$peer *its script ended early"; done
+for peer in torch torch-openmp tinygrad; do says "^mlp *$peer *its script ended early (exit code 127)"; done
 for peer in torch tinygrad; do
     /usr/bin/python3 "$source_dir/tools/bench_$peer.py" --help >"$dir/out" 2>"$dir/err" || fail "bench_$peer.py --help"
     says "rounds N"
@@ -146,9 +155,15 @@ complains "two.json has several sub-devices"
 mkdir "$dir/scripts"
 TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch
 says "mlp *torch *its script is missing"
-echo 'print("problem: no luck")' >"$dir/scripts/bench_torch.py"
-TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch
+cat >"$dir/scripts/bench_torch.py" <<'END'
+import os, sys
+if "--openmp" in sys.argv:
+    os.kill(os.getpid(), 9)
+print("problem: no luck")
+END
+TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch,torch-openmp
 says "mlp *torch *no luck"
+says "mlp *torch-openmp *its script ended early (signal 9, Killed)"
 cat >"$dir/scripts/bench_torch.py" <<'END'
 import json, sys
 print("a library says hello\nready", flush=True)

@@ -130,7 +130,7 @@ static tutti_status put_all(const bench *b, const char *net, profile *p, double 
     return bench_put(b, row_of(net, "first launch to end of last", 0, span_s, span_s));
 }
 
-static tutti_status measure(const bench *b, profile *p, tutti_run *run, bench_data *data) {
+static tutti_status measure(const bench *b, profile *p, tutti_run *run, tool_batch *data) {
     data->fetch.data = &data->loss;
     for (int32_t i = -1; i < b->options->rounds; i++) { /* the first does not count */
         int32_t count;
@@ -143,7 +143,7 @@ static tutti_status measure(const bench *b, profile *p, tutti_run *run, bench_da
 }
 
 tutti_status bench_kernels(const bench *b, const char *net, const tutti_plan *plan, tutti_run *run,
-                           int64_t batch, bench_data *data) {
+                           int64_t batch, tool_batch *data) {
     const size_t rounds = (size_t)b->options->rounds;
     profile p = {.mode = &plan->devices[0].modes[TUTTI_TRAIN], .batch = batch};
     const size_t n_steps = (size_t)p.mode->n_steps + 1;

@@ -3,7 +3,7 @@
 #define TUTTI_TOOLS_BENCH_KERNELS_H
 
 #include "bench.h"
-#include "nets.h"
+#include "shared/nets.h"
 
 #define BENCH_KERNEL_COLUMNS 11
 extern const bench_column bench_kernel_columns[BENCH_KERNEL_COLUMNS];
@@ -11,6 +11,6 @@ extern const bench_column bench_kernel_columns[BENCH_KERNEL_COLUMNS];
 /* Puts a row of kind "kernel" per op, shape and kernel, those that take longest first, and one for
  * the time between launches. The runtime was opened for profiling; first device. */
 TUTTI_MUST_USE tutti_status bench_kernels(const bench *b, const char *net, const tutti_plan *plan,
-                                          tutti_run *run, int64_t batch, bench_data *data);
+                                          tutti_run *run, int64_t batch, tool_batch *data);
 
 #endif

@@ -100,6 +100,22 @@ static tutti_status spawn(bench_peer *peer, const char *script, const char *net)
                                                   : TUTTI_OK;
 }
 
+/* Its pipe is closed: waits for its end, and says how it ended. */
+static void note_end(bench_peer *peer) {
+    char text[96];
+    int death = 0;
+    if (peer->problem != NULL)
+        return;
+    const bool known = peer->pid > 0 && waitpid(peer->pid, &death, 0) == peer->pid;
+    peer->pid = 0;
+    if (known && WIFSIGNALED(death))
+        snprintf(text, sizeof text, "its script ended early (signal %d, %s)", WTERMSIG(death),
+                 strsignal(WTERMSIG(death)));
+    else if (known)
+        snprintf(text, sizeof text, "its script ended early (exit code %d)", WEXITSTATUS(death));
+    set_problem(peer, known ? text : "its script ended early");
+}
+
 /* The next line of the script that is meant for us; others are a library's. NULL: it ended. */
 static char *answer(bench_peer *peer, char **line, size_t *capacity) {
     while (getline(line, capacity, peer->from) >= 0) {
@@ -111,7 +127,7 @@ static char *answer(bench_peer *peer, char **line, size_t *capacity) {
         if (strcmp(*line, "ready") == 0 || (*line)[0] == '[')
             return *line;
     }
-    set_problem(peer, "its script ended early");
+    note_end(peer);
     return NULL;
 }
 
@@ -176,8 +192,9 @@ static void add_result(bench_peer *peer, const cJSON *result) {
 void bench_peer_round(bench_peer *peer) {
     if (peer->problem != NULL)
         return;
-    if (fprintf(peer->to, "round\n") < 0 || fflush(peer->to) != 0)
-        set_problem(peer, "its script ended early");
+    /* Where it cannot be asked, there is no answer either. */
+    (void)fprintf(peer->to, "round\n");
+    (void)fflush(peer->to);
     char *line = NULL;
     size_t capacity = 0;
     if (answer(peer, &line, &capacity) != NULL) {

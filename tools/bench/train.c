@@ -6,18 +6,20 @@
 #include "base/status.h"
 #include "bench.h"
 #include "kernels.h"
-#include "nets.h"
 #include "peer.h"
 #include "plan/plan.h"
+#include "shared/nets.h"
 
-enum { MAX_PEERS = 4 };
+enum { MAX_PEERS = 4, NETS = 4 };
+
+static const char *const nets[NETS] = {"mlp", "lenet", "resnet20", "gpt"};
 
 typedef struct training {
-    const bench_net *net;
+    const tool_net *net;
     tutti_graph *graph;
     tutti_plan *plan;
     tutti_run *run;
-    bench_data data;
+    tool_batch data;
     int32_t steps;    /* of a round */
     double *rounds_s; /* per step, of each round */
 } training;
@@ -36,12 +38,12 @@ static tutti_status round_of_steps(training *t, int32_t steps, double *out_s) {
 }
 
 static tutti_status open_training(bench *b, training *t) {
-    TUTTI_TRY(bench_net_build(t->net, &t->graph));
+    TUTTI_TRY(tool_net_build(t->net, &t->graph));
     TUTTI_TRY(bench_open(b, b->options->kernels));
     TUTTI_TRY(tutti_plan_make(t->graph, b->runtime, &(tutti_plan_options){.batch = t->net->batch},
                               &t->plan));
     TUTTI_TRY(tutti_run_open(t->plan, &(tutti_run_options){.seed = 1}, &t->run));
-    TUTTI_TRY(bench_data_make(t->net, t->graph, &t->data));
+    TUTTI_TRY(tool_batch_make(t->net, t->graph, &t->data));
     /* Warm, and how many steps make a round. */
     double step_s = 0;
     for (int32_t i = 0; i < 3; i++)
@@ -54,7 +56,7 @@ static tutti_status open_training(bench *b, training *t) {
 
 static void close_training(training *t) {
     free(t->rounds_s);
-    bench_data_free(&t->data);
+    tool_batch_free(&t->data);
     tutti_run_close(t->run);
     tutti_plan_free(t->plan);
     tutti_graph_free(t->graph);
@@ -73,7 +75,7 @@ static tutti_status measure(const bench *b, training *t, bench_peer **peers, int
     return TUTTI_OK;
 }
 
-static cJSON *result_row(const bench_net *net, const char *who, const char *how, double median_s,
+static cJSON *result_row(const tool_net *net, const char *who, const char *how, double median_s,
                          double best_s) {
     cJSON *row = bench_row("train");
     bench_text(row, "net", net->name);
@@ -120,7 +122,7 @@ static tutti_status put_own(const bench *b, training *t, double steps_mib, doubl
     return bench_put(b, row);
 }
 
-static tutti_status put_peer(const bench *b, const bench_net *net, bench_peer *peer, double own_s) {
+static tutti_status put_peer(const bench *b, const tool_net *net, bench_peer *peer, double own_s) {
     bench_peer_result results[BENCH_VARIANTS_MAX];
     const int32_t count = bench_peer_results(peer, results);
     if (count == 0) {
@@ -154,7 +156,7 @@ static tutti_status compare(bench *b, training *t, bench_peer **peers, int32_t n
 }
 
 static tutti_status train(bench *b, int32_t index) {
-    training t = {.net = &bench_nets[index]};
+    training t = {.net = tool_net_find(nets[index])};
     bench_peer *peers[MAX_PEERS] = {NULL};
     int32_t n_peers = 0;
     tutti_status status = open_training(b, &t);
@@ -195,8 +197,8 @@ static const bench_table tables[] = {
 const bench_noun bench_train = {
     .name = "train",
     .summary = "training steps of four networks",
-    .cases = bench_net_names,
-    .n_cases = BENCH_NETS,
+    .cases = nets,
+    .n_cases = NETS,
     .tables = tables,
     .n_tables = sizeof tables / sizeof *tables,
     .all_peers = "torch,torch-openmp,tinygrad",

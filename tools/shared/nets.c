@@ -1,10 +1,12 @@
-#include "nets.h"
+#include "shared/nets.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/rng.h"
 #include "base/status.h"
 #include "models/gpt.h"
+#include "models/lenet.h"
 #include "models/mlp.h"
 #include "models/resnet.h"
 
@@ -23,6 +25,11 @@ static tutti_tensor lenet_logits(tutti_graph *g, tutti_tensor x, int64_t classes
     return tutti_nn_linear(g, h, classes, "fc2", NULL);
 }
 
+/* The paper's, as the sample mnist trains it. */
+static tutti_tensor lenet5_logits(tutti_graph *g, tutti_tensor x, int64_t classes) {
+    return lenet(g, x, &lenet_paper, classes);
+}
+
 static tutti_tensor resnet_logits(tutti_graph *g, tutti_tensor x, int64_t classes) {
     return resnet(g, x, 20, 16, classes);
 }
@@ -34,9 +41,7 @@ static tutti_tensor gpt_logits(tutti_graph *g, tutti_tensor x, int64_t classes) 
 #define ADAM                                                                                       \
     { .kind = TUTTI_ADAM, .lr = 1e-3F }
 
-const char *const bench_net_names[BENCH_NETS] = {"mlp", "lenet", "resnet20", "gpt"};
-
-const bench_net bench_nets[BENCH_NETS] = {
+static const tool_net nets[] = {
     {.name = "mlp",
      .batch = 128,
      .rank = 2,
@@ -53,6 +58,14 @@ const bench_net bench_nets[BENCH_NETS] = {
      .labels = 1,
      .optimizer = ADAM,
      .logits = lenet_logits},
+    {.name = "lenet5",
+     .batch = 128,
+     .rank = 4,
+     .dims = {TUTTI_BATCH, 1, 28, 28},
+     .classes = 10,
+     .labels = 1,
+     .optimizer = ADAM,
+     .logits = lenet5_logits},
     {.name = "resnet20",
      .batch = 64,
      .rank = 4,
@@ -72,7 +85,14 @@ const bench_net bench_nets[BENCH_NETS] = {
      .logits = gpt_logits},
 };
 
-static tutti_status build(const bench_net *net, tutti_graph *g) {
+const tool_net *tool_net_find(const char *name) {
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
+        if (strcmp(nets[i].name, name) == 0)
+            return &nets[i];
+    return NULL;
+}
+
+static tutti_status build(const tool_net *net, tutti_graph *g) {
     const tutti_dtype dtype = net->vocabulary > 0 ? TUTTI_I32 : TUTTI_F32;
     const tutti_tensor x = tutti_graph_input(g, "x", dtype, net->rank, net->dims);
     tutti_tensor y = tutti_graph_input(g, "y", TUTTI_I32, net->labels > 1 ? 2 : 1,
@@ -85,19 +105,19 @@ static tutti_status build(const bench_net *net, tutti_graph *g) {
     return tutti_graph_freeze(g);
 }
 
-tutti_status bench_net_build(const bench_net *net, tutti_graph **out) {
+tutti_status tool_net_build(const tool_net *net, tutti_graph **out) {
     TUTTI_TRY(tutti_graph_make(out));
     return build(net, *out);
 }
 
-tutti_status bench_data_make(const bench_net *net, const tutti_graph *graph, bench_data *out) {
+tutti_status tool_batch_make(const tool_net *net, const tutti_graph *graph, tool_batch *out) {
     size_t count = (size_t)net->batch;
     for (int32_t i = 1; i < net->rank; i++)
         count *= (size_t)net->dims[i];
     const size_t labels = (size_t)(net->batch * net->labels);
-    *out = (bench_data){.x = malloc(count * 4), .y = malloc(labels * 4)};
+    *out = (tool_batch){.x = malloc(count * 4), .y = malloc(labels * 4)};
     if (out->x == NULL || out->y == NULL) {
-        bench_data_free(out);
+        tool_batch_free(out);
         return tutti_fail_memory(count * 4, "a batch");
     }
     tutti_rng rng;
@@ -115,7 +135,7 @@ tutti_status bench_data_make(const bench_net *net, const tutti_graph *graph, ben
     return TUTTI_OK;
 }
 
-void bench_data_free(bench_data *data) {
+void tool_batch_free(tool_batch *data) {
     free(data->x);
     free(data->y);
 }
