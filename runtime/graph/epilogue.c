@@ -13,58 +13,25 @@
 #include "base/narrow.h"
 #include "base/reference.h"
 #include "base/status.h"
+#include "graph/attach.h"
 #include "graph/generate.h"
 #include "graph/lowering.h"
-#include "graph/passes.h"
 
 /* The pass. */
 
-typedef struct attachment {
-    tutti_passes *p;
-    int32_t *producer; /* by tensor: item, or -1 */
-    int32_t *reads;    /* by tensor: operands that read it */
-    int32_t *reduced;  /* by tensor: the last reduction of its memory so far, or -1 */
-    uint32_t *root;    /* by tensor: what it is an alias of, or itself */
-    bool *taken;       /* by item: part of another one */
-    int32_t barrier;   /* the last update or broadcast so far, or -1 */
-} attachment;
-
-static bool is_elementwise(const tutti_item *item) {
-    const tutti_op *op = item->node.op;
-    return item->kind == TUTTI_ITEM_NODE && !item->alias &&
-           (op->flags & TUTTI_OP_ELEMENTWISE) != 0 &&
-           (op == &tutti_op_fused || (op->lower == NULL && op->expr != NULL)) &&
-           item->node.n_out >= 1 && item->node.out_type[0].dtype == TUTTI_F32;
-}
-
 /* True when the item at `rest` can be the epilogue of the one at `base`. */
-static bool can_take(const attachment *a, int32_t base, int32_t rest) {
-    const tutti_item *b = &a->p->items[base], *r = &a->p->items[rest];
-    if (b->kind != TUTTI_ITEM_NODE || b->alias || a->taken[base] ||
-        (b->node.op->flags & TUTTI_OP_EPILOGUE) == 0 || b->node.n_out != 1 || a->barrier > base ||
-        b->place != r->place || b->commit != r->commit || b->every != r->every ||
-        !tutti_fuse_same_count(&b->node.out_type[0].shape, &r->node.out_type[0].shape))
+static bool can_take(const tutti_attachment *a, int32_t base, int32_t rest) {
+    const tutti_node_info *b = &a->p->items[base].node, *r = &a->p->items[rest].node;
+    if (!tutti_attach_beside(a, base, rest) || (b->op->flags & TUTTI_OP_EPILOGUE) == 0 ||
+        b->n_out != 1 || !tutti_fuse_same_count(&b->out_type[0].shape, &r->out_type[0].shape))
         return false;
-    const uint32_t id = b->node.out[0].id;
-    int32_t own = 0;
-    for (int32_t i = 0; i < r->node.n_in; i++)
-        own += r->node.in[i].id == id;
-    return own == a->reads[id] && !a->p->fetched[id] &&
-           b->node.n_in + r->node.n_in - own + r->node.n_out <= TUTTI_FUSE_OPERANDS_MAX;
-}
-
-/* True when what the node reads, but for `except`, is the same from item `from` on until now. */
-static bool lasts(const attachment *a, const tutti_node_info *node, tutti_tensor except,
-                  int32_t from) {
-    for (int32_t i = 0; i < node->n_in; i++)
-        if (node->in[i].id != except.id &&
-            (a->producer[node->in[i].id] > from || a->reduced[a->root[node->in[i].id]] > from))
-            return false;
-    return true;
+    const int32_t own = tutti_attach_reads(r, b->out[0]);
+    return own == a->reads[b->out[0].id] && !a->p->fetched[b->out[0].id] &&
+           b->n_in + r->n_in - own + r->n_out <= TUTTI_FUSE_OPERANDS_MAX;
 }
 
 /* Makes one node of both, at `at`, which is one of the two items. */
-static tutti_status attach(attachment *a, int32_t base, int32_t rest, int32_t at) {
+static tutti_status attach(tutti_attachment *a, int32_t base, int32_t rest, int32_t at) {
     tutti_arena *arena = a->p->arena;
     const tutti_node_info *b = &a->p->items[base].node, *r = &a->p->items[rest].node;
     const size_t room = (size_t)(b->n_in + r->n_in);
@@ -100,7 +67,9 @@ static tutti_status attach(attachment *a, int32_t base, int32_t rest, int32_t at
 
 /* Where the op stood when the chain's other operands are there already, so that neither waits longer
  * than before; else where the chain stood. */
-static tutti_status attach_item(attachment *a, int32_t k, int32_t *out_at) {
+static tutti_status visit(tutti_attachment *a, int32_t k, int32_t *at) {
+    if (!tutti_attach_is_chain(&a->p->items[k]))
+        return TUTTI_OK;
     const tutti_node_info *node = &a->p->items[k].node;
     int32_t base = -1;
     for (int32_t i = 0; i < node->n_in; i++) {
@@ -108,66 +77,18 @@ static tutti_status attach_item(attachment *a, int32_t k, int32_t *out_at) {
         if (producer > base && can_take(a, producer, k))
             base = producer;
     }
-    *out_at = k;
     if (base < 0)
         return TUTTI_OK;
     const tutti_node_info *b = &a->p->items[base].node;
-    if (lasts(a, node, b->out[0], base))
-        *out_at = base;
-    else if (!lasts(a, b, (tutti_tensor){0}, base))
+    if (tutti_attach_lasts(a, node, b->out[0], base))
+        *at = base;
+    else if (!tutti_attach_lasts(a, b, (tutti_tensor){0}, base))
         return TUTTI_OK;
-    return attach(a, base, k, *out_at);
-}
-
-static void count_reads(attachment *a) {
-    for (int32_t k = 0; k < a->p->n_items; k++) {
-        const tutti_item *item = &a->p->items[k];
-        for (int32_t i = 0; i < item->node.n_in; i++)
-            a->reads[item->node.in[i].id]++;
-        for (int32_t i = 0; i < item->n_tensors; i++)
-            a->reads[item->tensors[i].id]++;
-    }
+    return attach(a, base, k, *at);
 }
 
 tutti_status tutti_pass_epilogue(tutti_passes *p) {
-    const size_t n_tensors = (size_t)p->graph->n_tensors, n_items = (size_t)p->n_items;
-    attachment a = {.p = p,
-                    .producer = tutti_arena_array(p->scratch, n_tensors, sizeof *a.producer),
-                    .reads = tutti_arena_array(p->scratch, n_tensors, sizeof *a.reads),
-                    .reduced = tutti_arena_array(p->scratch, n_tensors, sizeof *a.reduced),
-                    .root = tutti_arena_array(p->scratch, n_tensors, sizeof *a.root),
-                    .taken = tutti_arena_array(p->scratch, n_items, sizeof(bool)),
-                    .barrier = -1};
-    if (a.producer == NULL || a.reads == NULL || a.reduced == NULL || a.root == NULL ||
-        a.taken == NULL)
-        return TUTTI_OUT_OF_MEMORY;
-    for (size_t i = 0; i < n_tensors; i++) {
-        a.producer[i] = a.reduced[i] = -1;
-        a.root[i] = (uint32_t)i;
-    }
-    count_reads(&a);
-    for (int32_t k = 0; k < p->n_items; k++) {
-        const tutti_item *item = &p->items[k];
-        int32_t at = k;
-        if (item->kind == TUTTI_ITEM_REDUCE)
-            for (int32_t i = 0; i < item->n_tensors; i++)
-                a.reduced[a.root[item->tensors[i].id]] = k;
-        else if (item->kind == TUTTI_ITEM_BROADCAST ||
-                 (item->node.op->flags & TUTTI_OP_UPDATE) != 0)
-            a.barrier = k;
-        else if (item->alias)
-            a.root[item->node.out[0].id] = a.root[item->node.in[0].id];
-        else if (is_elementwise(item))
-            TUTTI_TRY(attach_item(&a, k, &at));
-        for (int32_t i = 0; i < item->node.n_out; i++)
-            a.producer[item->node.out[i].id] = at;
-    }
-    int32_t n = 0;
-    for (int32_t k = 0; k < p->n_items; k++)
-        if (!a.taken[k])
-            p->items[n++] = p->items[k];
-    p->n_items = n;
-    return TUTTI_OK;
+    return tutti_attach_sweep(p, visit);
 }
 
 /* The op. */
@@ -217,13 +138,13 @@ static tutti_status put_code(tutti_strbuf *text, const tutti_epilogue *e,
 }
 
 static tutti_status make_code(const tutti_epilogue *e, const tutti_device_info *device,
-                              tutti_lowering *out, tutti_epilogue_code *code) {
+                              tutti_lowering *out, tutti_attached_code *code) {
     tutti_single_chain single;
     const tutti_fused_chain chain = tutti_fused_chain_of(&e->rest, &single);
     tutti_chain_needs needs = {0};
     tutti_strbuf text = {0};
     tutti_status status = put_code(&text, e, &chain, device, &needs);
-    *code = (tutti_epilogue_code){0};
+    *code = (tutti_attached_code){0};
     if (status == TUTTI_OK && !text.failed)
         code->text = tutti_arena_strdup(out->arena, text.text);
     if (status == TUTTI_OK && code->text == NULL)
@@ -262,7 +183,7 @@ static tutti_status complete(const tutti_epilogue *e, const tutti_device_info *d
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const tutti_epilogue *e = node->attr;
-    tutti_epilogue_code code;
+    tutti_attached_code code;
     /* A result in 2 bytes leaves no room for the one that it is made of. */
     const bool has_room = !tutti_dtype_is_narrow(e->rest.out_type[0].dtype);
     if (has_room)

@@ -218,9 +218,12 @@ static tutti_status build(fusion *f, const chain *c, tutti_item *out) {
     return TUTTI_OK;
 }
 
-/* Lets elementwise items read what aliases stand for, under the shape of the alias. */
+/* Lets elementwise items, and what may get elementwise work on its input, read what aliases stand for,
+ * under the shape of the alias. */
 static tutti_status read_through(const tutti_passes *p, const int32_t *alias, tutti_item *item) {
-    for (int32_t i = 0; can_fuse(item) && i < item->node.n_in; i++) {
+    const bool first = (item->node.op->flags & TUTTI_OP_PROLOGUE) != 0;
+    const int32_t n = can_fuse(item) ? item->node.n_in : first ? 1 : 0;
+    for (int32_t i = 0; i < n; i++) {
         tutti_tensor tensor = item->node.in[i];
         while (alias[tensor.id] >= 0)
             tensor = p->items[alias[tensor.id]].node.in[0];

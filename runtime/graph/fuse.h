@@ -1,5 +1,5 @@
 /* Generated kernels for elementwise nodes, one node or a chain of them, and chains that became the
- * epilogue of the op before them. */
+ * epilogue of the op before them or the prologue of the one behind. */
 #ifndef TUTTI_GRAPH_FUSE_H
 #define TUTTI_GRAPH_FUSE_H
 
@@ -34,6 +34,19 @@ typedef struct tutti_epilogue {
     tutti_node_info rest; /* a fused or an elementwise node */
     const char *label;
 } tutti_epilogue;
+
+/* What attr of a node points to that takes a prologue. Its inputs are those of `chain`, then those of
+ * `base` behind the first; its outputs are those of `base`, then `kept`. */
+typedef struct tutti_prologue {
+    tutti_node_info chain; /* a fused or an elementwise node */
+    tutti_node_info base;  /* an op with the flag TUTTI_OP_PROLOGUE; input 0 is output `loaded` */
+    int32_t loaded;
+    tutti_node_info
+        kept; /* the chain as the kernel computes it: with the outputs that others read */
+    tutti_fused_chain members; /* of `kept` */
+    int32_t result;            /* the member that `base` loads */
+    const char *label;
+} tutti_prologue;
 
 /* A chain of one node. */
 typedef struct tutti_single_chain {

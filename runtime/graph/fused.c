@@ -90,12 +90,16 @@ tutti_fused_chain tutti_fused_chain_of(const tutti_node_info *node, tutti_single
 int32_t tutti_fused_size(const tutti_node_info *node) {
     if (node->op == &tutti_op_epilogue)
         return 1 + tutti_fused_size(&((const tutti_epilogue *)node->attr)->rest);
+    if (node->op == &tutti_op_prologue)
+        return 1 + tutti_fused_size(&((const tutti_prologue *)node->attr)->chain);
     return node->op == &tutti_op_fused ? ((const tutti_fused_chain *)node->attr)->n_members : 1;
 }
 
 const char *tutti_fused_label(const tutti_node_info *node) {
     if (node->op == &tutti_op_epilogue)
         return ((const tutti_epilogue *)node->attr)->label;
+    if (node->op == &tutti_op_prologue)
+        return ((const tutti_prologue *)node->attr)->label;
     if (node->op == &tutti_op_group)
         return ((const tutti_group *)node->attr)->label;
     return node->op == &tutti_op_fused ? ((const tutti_fused_chain *)node->attr)->label

@@ -309,9 +309,9 @@ void tutti_launch_chain(tutti_lowering *out, tutti_launch *launch, const tutti_n
     }
 }
 
-tutti_status tutti_put_body(tutti_strbuf *text, const tutti_node_info *node,
-                            const tutti_fused_chain *chain, tutti_tensor base, int64_t columns,
-                            tutti_chain_needs *out_needs) {
+tutti_status tutti_put_values(tutti_strbuf *text, const tutti_node_info *node,
+                              const tutti_fused_chain *chain, tutti_tensor base, int64_t columns,
+                              tutti_chain_needs *out_needs) {
     tutti_strbuf members = {0};
     const tutti_status status = put_members(&members, chain, out_needs);
     if (out_needs->random)
@@ -324,18 +324,30 @@ tutti_status tutti_put_body(tutti_strbuf *text, const tutti_node_info *node,
     for (int32_t k = 0; k < node->n_in; k++)
         put_load(text, node, chain, k, base, columns);
     tutti_strbuf_append(text, members.text == NULL ? "" : members.text, members.length);
-    for (int32_t m = 0; m < chain->n_members; m++) {
-        const int32_t k = chain->members[m].output;
-        if (k < 0)
-            continue;
-        const tutti_dtype dtype = node->out_type[k].dtype;
-        if (tutti_dtype_is_narrow(dtype))
-            tutti_strbuf_printf(text, "    store_%s(out%" PRId32 ", i, v%" PRId32 ");\n",
-                                tutti_dtype_name(dtype), k, m);
-        else
-            tutti_strbuf_printf(text, "    out%" PRId32 "[i] = v%" PRId32 ";\n", k, m);
-    }
     text->failed |= members.failed;
     tutti_strbuf_free(&members);
+    return status;
+}
+
+void tutti_put_store(tutti_strbuf *text, const tutti_node_info *node, int32_t output,
+                     const char *index, const char *value) {
+    const tutti_dtype dtype = node->out_type[output].dtype;
+    if (tutti_dtype_is_narrow(dtype))
+        tutti_strbuf_printf(text, "    store_%s(out%" PRId32 ", %s, %s);\n",
+                            tutti_dtype_name(dtype), output, index, value);
+    else
+        tutti_strbuf_printf(text, "    out%" PRId32 "[%s] = %s;\n", output, index, value);
+}
+
+tutti_status tutti_put_body(tutti_strbuf *text, const tutti_node_info *node,
+                            const tutti_fused_chain *chain, tutti_tensor base, int64_t columns,
+                            tutti_chain_needs *out_needs) {
+    const tutti_status status = tutti_put_values(text, node, chain, base, columns, out_needs);
+    for (int32_t m = 0; m < chain->n_members; m++) {
+        char value[16];
+        snprintf(value, sizeof value, "v%" PRId32, m);
+        if (chain->members[m].output >= 0)
+            tutti_put_store(text, node, chain->members[m].output, "i", value);
+    }
     return status;
 }

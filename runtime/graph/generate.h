@@ -1,5 +1,5 @@
-/* Pieces of generated text, for the kernels of chains (chain.c) and epilogues (epilogue.c). In a
- * body, element i of the result, of row r and column x, is computed from the operands in0, in1 …:
+/* Pieces of generated text, for the kernels of chains (chain.c), epilogues and prologues. In a body,
+ * element i of the result, of row r and column x, is computed from the operands in0, in1 …:
  * x0, x1 … are their values, v0, v1 … the members'. */
 #ifndef TUTTI_GRAPH_GENERATE_H
 #define TUTTI_GRAPH_GENERATE_H
@@ -33,8 +33,14 @@ void tutti_put_parameters(tutti_strbuf *text, const tutti_node_info *node, tutti
 /* The arguments for them; `launch` continues with those of `needs`. */
 void tutti_launch_chain(tutti_lowering *out, tutti_launch *launch, const tutti_node_info *node,
                         tutti_tensor base, const tutti_chain_needs *needs);
-/* The statements of one element; `base` is read from out0. Loads come first, so that an output may
- * share memory with an operand. Stores are in `text`. */
+/* The statements that compute the members of one element; `base` is read from out0. */
+tutti_status tutti_put_values(tutti_strbuf *text, const tutti_node_info *node,
+                              const tutti_fused_chain *chain, tutti_tensor base, int64_t columns,
+                              tutti_chain_needs *out_needs);
+/* One that stores the value to an output: "out0[i] = v3;" or what its type needs. */
+void tutti_put_store(tutti_strbuf *text, const tutti_node_info *node, int32_t output,
+                     const char *index, const char *value);
+/* The values, and stores of all outputs. Loads come first, so that an output may share memory with an operand. */
 tutti_status tutti_put_body(tutti_strbuf *text, const tutti_node_info *node,
                             const tutti_fused_chain *chain, tutti_tensor base, int64_t columns,
                             tutti_chain_needs *out_needs);

@@ -162,19 +162,37 @@ void tutti_launch_host_u32(tutti_lowering *lowering, tutti_launch *launch, tutti
     add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_HOST_U32, .u.host_u32 = fn});
 }
 
-void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *launch) {
-    const tutti_epilogue_code *code = lowering->epilogue;
+/* Makes the code part of the launch of a file's kernel; false when there is none. */
+static bool take(tutti_lowering *lowering, tutti_launch *launch, const tutti_attached_code *code) {
     if (code == NULL || launch == NULL || launch->file == NULL)
-        return;
+        return false;
     launch->source =
         tutti_arena_printf(lowering->arena, "%s#include \"%s\"\n", code->text, launch->file);
     if (launch->source == NULL)
         keep(lowering, TUTTI_OUT_OF_MEMORY);
     launch->file = NULL;
-    launch->epilogue = true;
     launch->n_own_args = launch->n_args;
     for (int32_t i = 0; i < code->parameters.n_args; i++)
         add_arg(lowering, launch, code->parameters.args[i]);
+    return true;
+}
+
+void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *launch) {
+    if (take(lowering, launch, lowering->epilogue))
+        launch->epilogue = true;
+}
+
+void tutti_launch_prologue(tutti_lowering *lowering, tutti_launch *launch) {
+    const tutti_attached_code *code = lowering->prologue;
+    int32_t n = 0;
+    for (int32_t i = 0; code != NULL && launch != NULL && i < launch->n_args; i++)
+        if (launch->args[i].kind != TUTTI_ARG_TENSOR ||
+            launch->args[i].u.tensor.id != code->loaded.id)
+            launch->args[n++] = launch->args[i];
+    if (n > 0)
+        launch->n_args = n;
+    if (take(lowering, launch, code))
+        launch->prologue = true;
 }
 
 void tutti_launch_slots(tutti_lowering *lowering, tutti_launch *launch,
@@ -260,7 +278,8 @@ tutti_status tutti_op_lower(const tutti_node_info *node, const tutti_device_info
                             tutti_lowering *out) {
     TUTTI_TRY(node->op->lower(node, device, out));
     /* Generated kernels convert where they load and store. */
-    if (node->op == &tutti_op_fused || node->op == &tutti_op_epilogue)
+    if (node->op == &tutti_op_fused || node->op == &tutti_op_epilogue ||
+        node->op == &tutti_op_prologue)
         return TUTTI_OK;
     return tutti_widen_operands(node, device, out);
 }

@@ -9,19 +9,20 @@
 
 #define TUTTI_CANDIDATES_MAX 8
 
-/* An epilogue that kernels of the node being lowered may take. */
-typedef struct tutti_epilogue_code {
+/* An epilogue or a prologue that kernels of the node being lowered may take. */
+typedef struct tutti_attached_code {
     const char *text;        /* before the kernel's own */
     tutti_launch parameters; /* its arguments come after the kernel's */
-} tutti_epilogue_code;
+    tutti_tensor loaded;     /* a prologue: what the kernel then does not have as an argument */
+} tutti_attached_code;
 
 struct tutti_lowering {
     tutti_arena *arena;
     tutti_candidate candidates[TUTTI_CANDIDATES_MAX];
     int32_t n_candidates;
     tutti_status status;
-    const tutti_epilogue_code *epilogue; /* or NULL */
-    const tutti_group *group;            /* of which the node is the first; or NULL */
+    const tutti_attached_code *epilogue, *prologue; /* or NULL */
+    const tutti_group *group;                       /* of which the node is the first; or NULL */
 };
 
 /* Calls the op's lower; an elementwise op without one becomes a generated kernel (the same
@@ -38,5 +39,8 @@ TUTTI_MUST_USE tutti_status tutti_op_lower(const tutti_node_info *node,
 TUTTI_MUST_USE tutti_status tutti_widen_operands(const tutti_node_info *node,
                                                  const tutti_device_info *device,
                                                  tutti_lowering *out);
+/* Lets a candidate read a copy of that tensor, of a type of 2 bytes, made before its launches. */
+void tutti_widen_input(const tutti_device_info *device, tutti_lowering *out,
+                       tutti_candidate *candidate, tutti_tensor tensor, const tutti_type *type);
 
 #endif

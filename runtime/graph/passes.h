@@ -1,4 +1,5 @@
-/* What the passes of tutti_program_make hand on: select, split, fuse, epilogue, group, precision. */
+/* What the passes of tutti_program_make hand on: select, split, fuse, epilogue, prologue, group,
+ * precision. */
 #ifndef TUTTI_GRAPH_PASSES_H
 #define TUTTI_GRAPH_PASSES_H
 
@@ -18,7 +19,7 @@ typedef struct tutti_passes {
     bool *fetched; /* by tensor */
     tutti_tensor *fetches;
     int32_t n_fetches;
-    /* split, then fuse, epilogue, group */
+    /* split, then those behind it */
     tutti_item *items;
     int32_t n_items;
     /* precision */
@@ -30,6 +31,7 @@ TUTTI_MUST_USE tutti_status tutti_pass_select(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_split(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_fuse(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_epilogue(tutti_passes *passes);
+TUTTI_MUST_USE tutti_status tutti_pass_prologue(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_group(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_precision(tutti_passes *passes);
 

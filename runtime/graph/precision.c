@@ -35,7 +35,15 @@ static bool is_backward(const tutti_graph *graph, tutti_tensor tensor) {
 static bool reads_as_is(const tutti_node_info *node, int32_t i) {
     if (node->op == &tutti_op_epilogue)
         return i >= ((const tutti_epilogue *)node->attr)->base.n_in;
+    if (node->op == &tutti_op_prologue)
+        return i < ((const tutti_prologue *)node->attr)->chain.n_in;
     return is_generated(node);
+}
+
+static bool writes_as_is(const tutti_node_info *node, int32_t i) {
+    if (node->op == &tutti_op_prologue)
+        return i >= ((const tutti_prologue *)node->attr)->base.n_out;
+    return is_generated(node) || node->op == &tutti_op_epilogue;
 }
 
 static void look_at(choice *c, const tutti_item *item) {
@@ -53,8 +61,7 @@ static void look_at(choice *c, const tutti_item *item) {
                             tutti_dtype_is_narrow(node->in_type[i].dtype);
     }
     for (int32_t i = 0; i < node->n_out; i++)
-        c->copied[c->root[node->out[i].id]] |=
-            !item->alias && !is_generated(node) && node->op != &tutti_op_epilogue;
+        c->copied[c->root[node->out[i].id]] |= !item->alias && !writes_as_is(node, i);
 }
 
 static void retype(const choice *c, const tutti_tensor *tensors, const tutti_type *types,
@@ -67,6 +74,24 @@ static void retype(const choice *c, const tutti_tensor *tensors, const tutti_typ
 static void retype_node(const choice *c, const tutti_node_info *node) {
     retype(c, node->in, node->in_type, node->n_in);
     retype(c, node->out, node->out_type, node->n_out);
+}
+
+/* What passes between the parts of a node is in no memory of its own, or read before it is stored. */
+static void retype_parts(const choice *c, const tutti_node_info *node) {
+    if (node->op == &tutti_op_epilogue) {
+        const tutti_epilogue *e = node->attr;
+        c->refused[e->base.out[0].id] = true;
+        retype_node(c, &e->base);
+        retype_node(c, &e->rest);
+    } else if (node->op == &tutti_op_prologue) {
+        const tutti_prologue *l = node->attr;
+        if (l->members.members[l->result].output < 0)
+            c->refused[l->base.in[0].id] = true;
+        retype_node(c, &l->chain);
+        retype_node(c, &l->kept);
+        retype(c, l->base.in + 1, l->base.in_type + 1, l->base.n_in - 1);
+        retype(c, l->base.out, l->base.out_type, l->base.n_out);
+    }
 }
 
 tutti_status tutti_pass_precision(tutti_passes *p) {
@@ -109,13 +134,7 @@ tutti_status tutti_pass_precision(tutti_passes *p) {
         if (p->items[k].kind != TUTTI_ITEM_NODE)
             continue;
         retype_node(&c, node);
-        if (node->op != &tutti_op_epilogue)
-            continue;
-        /* The result between the two is in no memory of its own. */
-        const tutti_epilogue *e = node->attr;
-        c.refused[e->base.out[0].id] = true;
-        retype_node(&c, &e->base);
-        retype_node(&c, &e->rest);
+        retype_parts(&c, node);
     }
     return TUTTI_OK;
 }

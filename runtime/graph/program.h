@@ -14,7 +14,8 @@
  *   split   places nodes (EACH device on its share of the batch, or the OWNER once) and inserts
  *           REDUCE and BROADCAST.
  *   fuse    replaces chains of elementwise nodes, equally placed and with no collective between, by
- *           one fused node; then makes such a node an epilogue of the op whose result it alone reads.
+ *           one fused node; then makes such a node an epilogue of the op whose result it alone reads,
+ *           or the prologue of a reduction that reads its result.
  *   group   makes one node of equal updates of several parameters.
  *   precision  chooses what lies in memory as f16 or bf16 where that is asked for (precision.c); the
  *           items, their order and what is exchanged stay the same.
@@ -96,13 +97,15 @@ TUTTI_MUST_USE tutti_status tutti_program_print(const tutti_graph *graph,
 /* The fused op (graph/fused.c): attr points to its members; lower generates one kernel, ref and
  * cost walk them. */
 extern const tutti_op tutti_op_fused;
-/* An op and the elementwise work on its result (graph/epilogue.c). */
+/* An op and the elementwise work on its result (graph/epilogue.c), or on its first input
+ * (graph/prologue.c). */
 extern const tutti_op tutti_op_epilogue;
+extern const tutti_op tutti_op_prologue;
 /* Equal updates (graph/group.c): as many as `*out_count` nodes behind the returned one, which for any
  * other node is the node itself. Each changes what its op says, and its output 0 is its input 0. */
 extern const tutti_op tutti_op_group;
 const tutti_node_info *tutti_node_members(const tutti_node_info *node, int32_t *out_count);
-/* For explain and tests: the number of ops in a node of the first two of these ops, and what a node
+/* For explain and tests: the number of ops in a node of the first three of these ops, and what a node
  * does: their names joined by "+", or "adam x 12" for a group. */
 int32_t tutti_fused_size(const tutti_node_info *node);
 const char *tutti_fused_label(const tutti_node_info *node);

@@ -30,9 +30,11 @@ static void add_copy(const tutti_device_info *device, tutti_lowering *out,
     tutti_launch_range(launch, count, 1, LOCAL_SIZE);
 }
 
-/* Lets the op's own arguments mean scratch memory; what an epilogue reads it reads as it is. */
+/* Lets the op's own arguments mean scratch memory; what an epilogue or a prologue reads it reads as it
+ * is. */
 static void redirect(tutti_launch *launch, tutti_tensor tensor, uint32_t scratch) {
-    const int32_t n_own = launch->epilogue ? launch->n_own_args : launch->n_args;
+    const int32_t n_own =
+        launch->epilogue || launch->prologue ? launch->n_own_args : launch->n_args;
     for (int32_t i = 0; i < n_own; i++) {
         tutti_arg *arg = &launch->args[i];
         if (arg->kind == TUTTI_ARG_TENSOR && arg->u.tensor.id == tensor.id)
@@ -54,6 +56,11 @@ static void widen_operand(const tutti_device_info *device, tutti_lowering *out,
     memmove(candidate->launches + 1, candidate->launches,
             (size_t)(candidate->n_launches - 1) * sizeof copy);
     candidate->launches[0] = copy;
+}
+
+void tutti_widen_input(const tutti_device_info *device, tutti_lowering *out,
+                       tutti_candidate *candidate, tutti_tensor tensor, const tutti_type *type) {
+    widen_operand(device, out, candidate, &(operand){tensor, type, true});
 }
 
 tutti_status tutti_widen_operands(const tutti_node_info *node, const tutti_device_info *device,

@@ -101,6 +101,7 @@ const tutti_op TUTTI_TABLE = {
     .n_in_min = 1,
     .n_in_max = 1,
     .n_out = 1,
+    .flags = TUTTI_OP_PROLOGUE,
     .attr_size = sizeof(tutti_reduce_attr),
     .infer = infer,
     .cost = tutti_reduce_cost,

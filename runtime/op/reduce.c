@@ -140,6 +140,8 @@ static void add_launch(const tutti_node_info *node, const tutti_device_info *dev
     tutti_launch_i32(out, launch, s->inner);
     tutti_launch_i32(out, launch, tutti_extent_const(s->splits));
     tutti_launch_i32(out, launch, rows);
+    if (!from.is_scratch)
+        tutti_launch_prologue(out, launch);
     switch (kind) {
     case ITEMS:
         /* Along whichever of the two is long. */

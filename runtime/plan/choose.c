@@ -80,7 +80,9 @@ static bool same_sources(const tutti_tune_request *a, const tutti_tune_request *
 
 /* The node that decides between the candidates. */
 static const tutti_node_info *base_of(const tutti_node_info *node) {
-    return node->op == &tutti_op_epilogue ? &((const tutti_epilogue *)node->attr)->base : node;
+    return node->op == &tutti_op_epilogue   ? &((const tutti_epilogue *)node->attr)->base
+           : node->op == &tutti_op_prologue ? &((const tutti_prologue *)node->attr)->base
+                                            : node;
 }
 
 static bool same_request(const tutti_tune_request *a, const tutti_tune_request *b) {

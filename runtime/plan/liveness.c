@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "graph/fuse.h"
 #include "plan/make.h"
 
 static uint32_t find(const uint32_t *root, uint32_t id) {
@@ -22,8 +23,18 @@ static void extend(tutti_liveness *l, uint32_t id, int32_t at) {
 }
 
 /* A kernel of the elementwise generator loads all its operands before it stores, element by
- * element, so its results may overwrite operands of the same size that nobody needs any more. */
-static bool writes_in_place(const tutti_node_info *node) {
+ * element, so its results may overwrite operands of the same size that nobody needs any more. A
+ * prologue does so with the operands and the results of its chain. */
+static bool writes_in_place(const tutti_liveness *l, const tutti_node_info *node, int32_t input,
+                            int32_t output) {
+    if (node->op == &tutti_op_prologue) {
+        const tutti_prologue *prologue = node->attr;
+        const int32_t n_chain = prologue->chain.n_in;
+        bool read_later = false;
+        for (int32_t i = n_chain; i < node->n_in; i++)
+            read_later |= find(l->root, node->in[i].id) == find(l->root, node->in[input].id);
+        return input < n_chain && output >= prologue->base.n_out && !read_later;
+    }
     return node->op == &tutti_op_fused ||
            ((node->op->flags & TUTTI_OP_ELEMENTWISE) != 0 && node->op->lower == NULL);
 }
@@ -47,8 +58,9 @@ static void reuse_operands(const tutti_graph *graph, tutti_liveness *l, const tu
             bool taken = false;
             for (int32_t k = 0; k < node->n_out; k++)
                 taken |= k != o && find(l->root, node->out[k].id) == in;
-            if (taken || tutti_tensor_is_fixed(graph, in) || l->last[in] != at ||
-                l->first[in] > at || !same_size(&node->in_type[i], &node->out_type[o]))
+            if (taken || !writes_in_place(l, node, i, o) || tutti_tensor_is_fixed(graph, in) ||
+                l->last[in] != at || l->first[in] > at ||
+                !same_size(&node->in_type[i], &node->out_type[o]))
                 continue;
             l->root[out] = in;
             l->last[in] = l->last[out];
@@ -106,8 +118,7 @@ tutti_status tutti_liveness_make(const tutti_graph *graph, const tutti_program *
 
     for (int32_t k = 0; k < program->n_items; k++) {
         const tutti_item *item = &program->items[k];
-        if (item->kind == TUTTI_ITEM_NODE && tutti_item_runs(item, owner) && !shares_input(item) &&
-            writes_in_place(&item->node))
+        if (item->kind == TUTTI_ITEM_NODE && tutti_item_runs(item, owner) && !shares_input(item))
             reuse_operands(graph, &l, item, k);
     }
     for (uint32_t id = 1; id < n; id++) {

@@ -476,7 +476,7 @@ static void test_fusion(void **state) {
         const tutti_tensor b = tutti_graph_param(g, name, 1, (int64_t[]){5}, zeros);
         const tutti_tensor y = tutti_tanh(g, tutti_add(g, in, b));
         const tutti_tensor z = tutti_scale(g, y, 2);
-        const tutti_tensor total = tutti_sum(g, z, 1, (int32_t[]){1}, true);
+        const tutti_tensor total = tutti_softmax(g, z);
         snprintf(name, sizeof name, "y%d", (int)i);
         output(g, name, y);
         snprintf(name, sizeof name, "z%d", (int)i);
@@ -488,7 +488,7 @@ static void test_fusion(void **state) {
     assert_string_equal(tutti_fused_label(&p.items[0].node), "add+tanh+scale");
     assert_int_equal(p.items[0].node.n_out, 2);
     assert_string_equal(tutti_fused_label(&p.items[2].node), "mul+neg");
-    assert_string_equal(tutti_fused_label(&p.items[1].node), "sum");
+    assert_string_equal(tutti_fused_label(&p.items[1].node), "softmax");
     assert_int_equal(tutti_fused_size(&p.items[1].node), 1);
     assert_string_equal(source_of(&p, 0, &arena), source_of(&p, 2, &arena));
     assert_string_equal(source_of(&p, 1, &arena), source_of(&p, 3, &arena));
@@ -530,8 +530,8 @@ static void test_print(void **state) {
         assert_int_equal(tutti_program_print(g, &p, &text), TUTTI_OK);
         assert_string_equal(text, "inputs: x\n"
                                   "fetches: neg.1\n"
-                                  "run       each         neg.1: f32 Nx2 = mul+neg(x, w)\n"
-                                  "run       each         sum.2: f32 2 = sum(neg.1)\n"
+                                  "run       each         sum.2: f32 2, neg.1: f32 Nx2 = "
+                                  "mul+neg+sum(x, w)\n"
                                   "reduce    owner        sum.2\n"
                                   "run       owner commit ema.3: f32 2 = ema(s, sum.2)\n");
         tutti_free(text);

@@ -140,6 +140,10 @@ static void check_invariants(const tutti_graph *graph, const tutti_program *prog
             const tutti_epilogue *epilogue = node->attr;
             check_member(graph, &epilogue->base, false, partial);
             check_chain(graph, &epilogue->rest, false, partial);
+        } else if (node->op == &tutti_op_prologue) {
+            const tutti_prologue *prologue = node->attr;
+            check_chain(graph, &prologue->chain, false, partial);
+            check_member(graph, &prologue->base, false, partial);
         } else {
             check_chain(graph, node, item->alias, partial);
         }

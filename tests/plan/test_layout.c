@@ -97,7 +97,8 @@ static void run_node(memory *m, int mode, const tutti_plan_step *step) {
     const tutti_region *regions = m->device->modes[mode].regions;
     const tutti_node_info *node = &m->device->modes[mode].program.items[step->item].node;
     const bool update = (node->op->flags & TUTTI_OP_UPDATE) != 0;
-    const bool elementwise = (node->op->flags & TUTTI_OP_ELEMENTWISE) != 0;
+    const bool elementwise =
+        (node->op->flags & TUTTI_OP_ELEMENTWISE) != 0 || node->op == &tutti_op_prologue;
     for (int32_t i = 0; i < node->n_in; i++)
         expect(m, mode, node->in[i].id, node->op->name);
     if (m->device->modes[mode].program.items[step->item].alias) {

@@ -113,9 +113,10 @@ typedef struct tutti_launch {
     int32_t rank; /* 1 to 3 */
     tutti_range range[3];
     bool epilogue;      /* has taken the epilogue */
-    int32_t n_own_args; /* then: the arguments before those of the epilogue */
+    int32_t n_own_args; /* then: the arguments before those of either */
     /* What the functions get that compute arguments on the host; NULL: the node's attributes. */
     const void *attr;
+    bool prologue; /* has taken the prologue */
 } tutti_launch;
 
 /* One way to compute the node: its launches run in order. */
@@ -173,6 +174,11 @@ TUTTI_API void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *lau
  * kernel includes update.clh. */
 TUTTI_API void tutti_launch_slots(tutti_lowering *lowering, tutti_launch *launch,
                                   const tutti_node_info *node);
+/* For ops with the flag TUTTI_OP_PROLOGUE, on the only launch of a candidate that reads input 0,
+ * behind its arguments: the kernel (of a file, see cl/prologue.clh) takes the elementwise work that
+ * was fused into the node, in place of the argument for input 0. A candidate without this call comes
+ * after a kernel for that work. */
+TUTTI_API void tutti_launch_prologue(tutti_lowering *lowering, tutti_launch *launch);
 /* Appends a dimension to the launch's NDRange, fastest first. */
 TUTTI_API void tutti_launch_range(tutti_launch *launch, tutti_extent items, int64_t per_item,
                                   int64_t local);
@@ -233,7 +239,10 @@ enum {
     TUTTI_OP_NARROW = 1 << 9,
     /* An update, element by element, that several nodes with equal attributes may do in one launch:
      * lower adds one candidate with one launch, by tutti_launch_slots. */
-    TUTTI_OP_GROUP = 1 << 10
+    TUTTI_OP_GROUP = 1 << 10,
+    /* Elementwise work on input 0 may be fused into the op: see tutti_launch_prologue. No launch has
+     * an argument that the host computes. */
+    TUTTI_OP_PROLOGUE = 1 << 11
 };
 
 #define TUTTI_EXAMPLE_IN 8
