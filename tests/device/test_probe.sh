@@ -4,31 +4,11 @@
 set -u
 build=$1
 source_dir=$2
-probe=$build/bin/tutti-probe
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+program=$build/bin/tutti-probe
+. "$source_dir/tests/tool.sh"
 export TMPDIR=$dir/tmp
 mkdir "$TMPDIR"
-failures=0
 
-fail() {
-    echo "FAILED: $*"
-    sed 's/^/    /' "$dir/out" "$dir/err" | head -n 30
-    failures=$((failures + 1))
-}
-# expect CODE ARGUMENT...: runs the probe
-expect() {
-    local wanted=$1 code=0
-    shift
-    "$probe" "$@" >"$dir/out" 2>"$dir/err" || code=$?
-    last="tutti-probe $*"
-    [ "$code" -eq "$wanted" ] || fail "$last: exit $code, expected $wanted"
-}
-says() { grep -qe "$1" "$dir/out" || fail "$last: standard output lacks \"$1\""; }
-complains() { grep -qe "$1" "$dir/err" || fail "$last: standard error lacks \"$1\""; }
-silent_out() { [ ! -s "$dir/out" ] || fail "$last: standard output is not empty"; }
-silent() { [ ! -s "$dir/err" ] || fail "$last: standard error is not empty"; }
-lines() { [ "$(wc -l <"$dir/err")" -eq "$1" ] || fail "$last: standard error has not $1 lines"; }
 json() { # a Python expression about the document d
     python3 - "$dir/out" "$1" <<'END' || fail "$last: not so: $1"
 import json, sys
@@ -39,12 +19,7 @@ END
 }
 
 # Options.
-expect 0 --help
-silent
-for option in json bench self-test emit-profile force select help version; do
-    says "--$option"
-    grep -q -- "$option" "$source_dir/docs/man/tutti-probe.1" || fail "the man page lacks --$option"
-done
+documents json bench self-test emit-profile force select help version
 expect 0 -h
 expect 0 --version
 says '^tutti-probe [0-9]*\.[0-9]*\.[0-9]*$'
@@ -58,16 +33,10 @@ lines 1
 expect 2 --json --emit-profile -
 expect 2 --select
 complains "option '--select' needs a value"
-if [ -e /dev/full ]; then
-    for arguments in "" --json --help --version "--emit-profile -"; do
-        code=0
-        # shellcheck disable=SC2086
-        "$probe" $arguments >/dev/full 2>"$dir/err" || code=$?
-        last="tutti-probe $arguments >/dev/full"
-        [ "$code" -eq 1 ] || fail "$last: exit $code"
-        lines 1
-    done
-fi
+expect_lost
+expect_lost --json
+expect_lost --help
+expect_lost --emit-profile -
 
 TUTTI_LOG=verbose expect 0 --select cpu
 complains 'TUTTI_LOG is "verbose", expected debug, info'

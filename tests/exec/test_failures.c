@@ -2,20 +2,15 @@
  *   on_failure "error": the step returns TUTTI_DEVICE_LOST naming the device, and no parameter has
  * changed; on_failure "continue": the step is done again without the device, and training ends in
  * the same loss. */
+#include "exec/session.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/rng.h"
-#include "tutti/tutti.h"
 
 enum { BATCH = 8, STEPS = 6, WEIGHTS = 3 * 4 };
 static char directory[] = "/tmp/tutti-fail-XXXXXX";
@@ -35,37 +30,15 @@ static void make_graph(tutti_graph **out, tutti_tensor *x, tutti_tensor *y, tutt
     *out = g;
 }
 
-typedef struct session {
-    tutti_profile *profile;
-    tutti_runtime *runtime;
-    tutti_graph *graph;
-    tutti_plan *plan;
-    tutti_run *run;
-    tutti_tensor x, y, loss;
-} session;
-
 static void open_session(session *s, const char *devices, const char *on_failure) {
     char json[512];
     snprintf(json, sizeof json,
              "{\"devices\": [%s], \"schedule\": \"data\", \"determinism\": \"reproducible\", "
              "\"on_failure\": \"%s\"}",
              devices, on_failure);
-    if (tutti_profile_parse("test", json, strlen(json), &s->profile) != TUTTI_OK ||
-        tutti_runtime_open(s->profile, &s->runtime) != TUTTI_OK)
-        fail_msg("%s", tutti_error_message());
+    OK(tutti_profile_parse("test", json, strlen(json), &s->profile));
     make_graph(&s->graph, &s->x, &s->y, &s->loss);
-    if (tutti_plan_make(s->graph, s->runtime, &(tutti_plan_options){.batch = BATCH}, &s->plan) !=
-            TUTTI_OK ||
-        tutti_run_open(s->plan, &(tutti_run_options){.seed = 3}, &s->run) != TUTTI_OK)
-        fail_msg("%s", tutti_error_message());
-}
-
-static void close_session(session *s) {
-    tutti_run_close(s->run);
-    tutti_plan_free(s->plan);
-    tutti_graph_free(s->graph);
-    tutti_runtime_close(s->runtime);
-    tutti_profile_free(s->profile);
+    session_open(s, BATCH, 3);
 }
 
 static tutti_status step(session *s, int index, float *loss) {
@@ -110,7 +83,7 @@ static void test_continue(void **state) {
     for (int i = 0; i < STEPS; i++)
         assert_int_equal(step(&one, i, &expected), TUTTI_OK);
     read_weights(&one, expected_weights);
-    close_session(&one);
+    session_close(&one);
 
     open_session(&two, POCL ", " OCLGRIND, "continue");
     for (int i = 0; i < STEPS; i++) {
@@ -128,7 +101,7 @@ static void test_continue(void **state) {
     read_weights(&two, weights);
     for (int i = 0; i < WEIGHTS; i++)
         assert_true(fabsf(weights[i] - expected_weights[i]) <= 1e-5F);
-    close_session(&two);
+    session_close(&two);
 }
 
 static void test_error(void **state) {
@@ -148,7 +121,7 @@ static void test_error(void **state) {
     read_weights(&s, after);
     assert_memory_equal(before, after, sizeof before);
     assert_int_equal(tutti_run_steps(s.run), 1);
-    close_session(&s);
+    session_close(&s);
 }
 
 static void test_owner(void **state) {
@@ -161,7 +134,7 @@ static void test_owner(void **state) {
     arm(true);
     assert_int_equal(step(&s, 1, &loss), TUTTI_DEVICE_LOST);
     arm(false);
-    close_session(&s);
+    session_close(&s);
 }
 
 static void write_icd(const char *name, const char *library) {

