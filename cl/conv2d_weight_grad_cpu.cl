@@ -3,17 +3,25 @@
  * order that does not depend on timing.
  *
  * weight_cpu: a work-item (local size 1) takes the images of one slice and, of the channels of dy,
- * one of `parts` runs of blocks of 4; global (slices, groups * parts). Up to `batch` images by
+ * one of `parts` runs of blocks of KT; global (slices, groups * parts). Up to `batch` images by
  * `rows` output rows at a time are copied to local memory as in conv_cpu.clh, dy in the same
  * positions with zeros between rows, so that the sum over positions needs no edges. A register tile
- * is 4 channels of dy by 4 columns (c, r, s) of 16 partial sums each.
- * partial: per slice [group][block of 4 channels][block of 4 columns][channel][column].
+ * is KT channels of dy by CT columns (c, r, s), 16 at most, of 16 partial sums each.
+ * partial: per slice [group][block of KT channels][block of CT columns][channel][column], each block
+ * of both filled up to 16.
  * strip: batch * (C * qh * qw * plane + 32 + reach_w + channels * dy_plane) floats, channels being
  * those of a part (runtime/op/conv2d_weight_grad.c).
  *
  * weight_join: dw[i] = sum over the slices, first to last; a work-item per element, any local size.
  */
 #include "conv_sizes.clh"
+
+#ifndef KT
+#define KT 4
+#endif
+#ifndef CT
+#define CT 4
+#endif
 
 /* Lane i of the result of sixteen of these is the sum of the lanes of vector i. */
 #define FOLD8(a, b)                                                                                \
@@ -43,11 +51,11 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
            int parts, int batch, int rows, int rowwise) {
     const int slice = (int)get_global_id(0);
     const int g = (int)get_global_id(1) / parts, part_index = (int)get_global_id(1) % parts;
-    const int blocks = ceil_div(K, 4), column_blocks = ceil_div(C * R * S, 4);
+    const int blocks = ceil_div(K, KT), column_blocks = ceil_div(C * R * S, CT);
     const int per_part = ceil_div(blocks, parts);
     const int block_begin = min(blocks, part_index * per_part);
     const int block_end = min(blocks, block_begin + per_part);
-    const int k_begin = 4 * block_begin, k_count = max(0, min(K, 4 * block_end) - k_begin);
+    const int k_begin = KT * block_begin, k_count = max(0, min(K, KT * block_end) - k_begin);
 
     const int per_slice = ceil_div(images, slices);
     const int image_begin = min(images, slice * per_slice);
@@ -55,7 +63,7 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
 
     const int qh = R == 1 ? 1 : sh, qw = S == 1 ? 1 : sw;
     const int reach_h = (R - 1) * dh / sh, reach_w = (S - 1) * dw / sw;
-    const int pitch = OW + reach_w, plane = (rows + reach_h) * pitch;
+    const int pitch = OW + reach_w, plane = plane_floats((rows + reach_h) * pitch);
     const int row_vectors = ceil_div(OW, 16), dy_pitch = rowwise ? 16 * row_vectors : pitch;
     const int dy_plane = 16 * ceil_div(rows * dy_pitch, 16);
     const int x_floats = C * qh * qw * plane + 32 + reach_w;
@@ -65,8 +73,9 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
     for (int t = block_begin * column_blocks; t < block_end * column_blocks; t++)
         *(__global f16u *)(partial + 16 * (size_t)t) = (float16)(0.0f);
 
-    if (row_has_edges(W, -pw, sw, pitch))
-        zero(strip, batch * x_floats);
+    for (int i = 0; i < batch; i++)
+        zero_edges(strip + i * x_floats, C * qh * qw, plane, (rows + reach_h) * pitch, W, -pw, sw,
+                   pitch);
 
     for (int image0 = image_begin; image0 < image_end; image0 += batch)
         for (int row0 = 0; row0 < OH; row0 += rows) {
@@ -90,13 +99,13 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
             const int length = rowwise ? row_vectors : ceil_div(n_rows * pitch, 16);
             for (int block = block_begin; block < block_end; block++)
                 for (int column_block = 0; column_block < column_blocks; column_block++) {
-                    int dy_at[4], x_at[4];
+                    int dy_at[KT], x_at[CT];
 #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        dy_at[i] = (min(4 * block + i, K - 1) - k_begin) * dy_plane;
+                    for (int i = 0; i < KT; i++)
+                        dy_at[i] = (min(KT * block + i, K - 1) - k_begin) * dy_plane;
 #pragma unroll
-                    for (int j = 0; j < 4; j++) {
-                        const int column = min(4 * column_block + j, C * R * S - 1);
+                    for (int j = 0; j < CT; j++) {
+                        const int column = min(CT * column_block + j, C * R * S - 1);
                         const int s = column % S * dw, r = column / S % R * dh;
                         x_at[j] = column / (R * S) * qh * qw * plane +
                                   (r % sh * qw + s % sw) * plane + r / sh * pitch + s / sw;
@@ -111,16 +120,16 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
                             __local const float *ds =
                                 dy_strip + i * k_count * dy_plane + run * dy_pitch;
                             for (int u = 0; u < 16 * length; u += 16) {
-                                float16 d[4];
+                                float16 d[KT];
 #pragma unroll
-                                for (int k = 0; k < 4; k++)
+                                for (int k = 0; k < KT; k++)
                                     d[k] = *(__local const f16u *)(ds + dy_at[k] + u);
 #pragma unroll
-                                for (int j = 0; j < 4; j++) {
+                                for (int j = 0; j < CT; j++) {
                                     const float16 in = *(__local const f16u *)(xs + x_at[j] + u);
 #pragma unroll
-                                    for (int k = 0; k < 4; k++)
-                                        sum[4 * k + j] = fma(d[k], in, sum[4 * k + j]);
+                                    for (int k = 0; k < KT; k++)
+                                        sum[CT * k + j] = fma(d[k], in, sum[CT * k + j]);
                                 }
                             }
                         }
@@ -145,11 +154,11 @@ __kernel void weight_join(__global const float *restrict partial, __global float
     if (i >= count)
         return;
     const int column = i % columns, k = i / columns % K, g = i / columns / K;
-    const int blocks = ceil_div(K, 4), column_blocks = ceil_div(columns, 4);
+    const int blocks = ceil_div(K, KT), column_blocks = ceil_div(columns, CT);
     const int groups = count / columns / K;
     const size_t step = (size_t)groups * blocks * column_blocks * 16;
-    partial +=
-        (((size_t)g * blocks + k / 4) * column_blocks + column / 4) * 16 + k % 4 * 4 + column % 4;
+    partial += (((size_t)g * blocks + k / KT) * column_blocks + column / CT) * 16 + k % KT * CT +
+               column % CT;
     float sum = partial[0];
     for (int s = 1; s < slices; s++)
         sum += partial[s * step];

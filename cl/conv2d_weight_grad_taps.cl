@@ -75,8 +75,7 @@ weight_taps(__global const float *restrict x, __global const float *restrict dy,
     partial += ((size_t)slice * groups + g) * blocks * places * 16;
     for (int t = block_begin * places; t < block_end * places; t++)
         *(__global f16u *)(partial + 16 * (size_t)t) = (float16)(0.0f);
-    if (row_has_edges(W, -pw, 1, pitch))
-        zero(strip, batch * x_floats);
+    zero_edges(strip, batch * C, plane, plane, W, -pw, 1, pitch);
 
     for (int image0 = image_begin; image0 < image_end; image0 += batch)
         for (int row0 = 0; row0 < OH; row0 += rows) {

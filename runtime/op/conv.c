@@ -8,6 +8,8 @@
 /* Packed rows should stay in a core's second-level cache. */
 #define STRIP_BYTES (256 * 1024)
 #define OPTION_MAX  65535
+/* Products that a work-item should have, beside what it does once. */
+#define ITEM_WORK 200000.0
 
 tutti_conv_attr tutti_conv_attr_of(const tutti_conv2d_options *options) {
     tutti_conv_attr attr = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
@@ -116,7 +118,7 @@ tutti_conv_strip tutti_conv_strip_of(const tutti_conv *p, bool transposed, int64
     for (int d = 0; d < 2; d++)
         if (!transposed && taps[d] > 1)
             strip.phases *= a->stride[d];
-    strip.plane = (rows + reach[0]) * strip.pitch;
+    strip.plane = 16 * (ceil_div((rows + reach[0]) * strip.pitch, 16) | 1);
     /* In operations on vectors; runs through the plane are stored in pieces. */
     const int64_t inner = p->c * p->r * p->s;
     strip.rowwise = rows * ceil_div(columns, 16) * (inner + 2) <=
@@ -237,6 +239,8 @@ typedef struct runs {
  * halves of vectors loaded one by one. */
 static runs choose_runs(const tutti_conv *p, bool transposed, int64_t rows, int pv) {
     const tutti_conv_strip s = tutti_conv_strip_of(p, transposed, rows);
+    if (p->r * p->s == 1 && (!transposed || p->attr->stride[0] * p->attr->stride[1] == 1))
+        return (runs){16, true}; /* all rows are one run */
     const int64_t columns = s.pitch - s.reach_w, inner = p->c * p->r * p->s;
     const int64_t whole = ceil_div(rows * ceil_div(columns, 16), pv) * (10 * inner + 20);
     const int64_t half = ceil_div(rows * ceil_div(columns, 8), 2 * pv) * (11 * inner + 30);
@@ -253,7 +257,8 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     choose_tile(device, p, transposed, &kt, &pv, &pair);
     const tutti_conv_attr *a = p->attr;
     const int64_t out_rows = transposed ? ceil_div(p->oh, a->stride[0]) : p->oh;
-    const int64_t taps_bytes = 8 * p->r * p->s;
+    const int64_t phases = transposed ? a->stride[0] * a->stride[1] : 1;
+    const int64_t taps_bytes = 8 * (p->r * p->s == 1 ? p->c : p->r * p->s) + 4 * phases;
     const int64_t room = (int64_t)device->local_memory_bytes - taps_bytes - 256;
     int64_t rows = out_rows, bytes;
     for (;; rows = (rows + 1) / 2) {
@@ -269,13 +274,14 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
 
     const runs run = choose_runs(p, transposed, rows, pv);
     tutti_candidate *candidate = tutti_lowering_candidate(out, "cpu");
-    const int64_t taps = p->r * p->s, count = p->groups * ceil_div(p->k, kt) * kt * p->c * taps;
-    const uint32_t packed = tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * count));
+    const int64_t taps = p->r * p->s, blocks = p->groups * ceil_div(p->k, kt);
+    const uint32_t packed =
+        tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * blocks * kt * p->c * taps));
     tutti_launch *launch =
         tutti_candidate_launch(out, candidate, "conv_weights.cl", "conv_weights", "%s", "");
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, packed);
-    const int64_t sizes[] = {count,
+    const int64_t sizes[] = {p->groups,
                              kt,
                              p->c,
                              p->k,
@@ -285,7 +291,8 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
                              transposed ? p->k * taps : taps};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
-    tutti_launch_range(launch, tutti_extent_const(count), 1, 64);
+    tutti_launch_range(launch, tutti_extent_const(p->c), 1, 1);
+    tutti_launch_range(launch, tutti_extent_const(blocks), 1, 1);
 
     const char *file = transposed ? "conv_transpose2d_cpu.cl" : "conv2d_cpu.cl";
     launch =
@@ -301,9 +308,16 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     tutti_launch_i32(out, launch, tutti_extent_const(node->n_in == 3));
     tutti_launch_i32(out, launch, tutti_extent_const(rows));
     tutti_launch_i32(out, launch, tutti_extent_const(run.rowwise));
+    /* Small work, of depthwise convolutions above all, by several at a time. */
+    const int64_t items = tutti_extent_value(p->images, TUTTI_CONV_TYPICAL_BATCH) * p->groups;
+    const double work = (double)(p->c * p->k * taps) * (double)(rows * p->ow);
+    int64_t each = 1;
+    while ((double)each * work < ITEM_WORK && 16 * each * (int64_t)device->compute_units <= items)
+        each *= 2;
+    tutti_launch_i32(out, launch, tutti_extent_const(each));
     tutti_launch_epilogue(out, launch);
     tutti_launch_range(launch, tutti_extent_const(out_rows), rows, 1);
-    tutti_launch_range(launch, times(p->images, p->groups), 1, 1);
+    tutti_launch_range(launch, times(p->images, p->groups), each, 1);
     return true;
 }
 

@@ -92,8 +92,10 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     const int64_t room = (int64_t)device->local_memory_bytes - 256;
     const int64_t limit = room < STRIP_BYTES ? room : STRIP_BYTES;
     const int64_t images = tutti_extent_value(p->images, TUTTI_CONV_TYPICAL_BATCH);
-    const int64_t blocks = ceil_div(p->k, 4), columns = p->c * p->r * p->s;
-    const int64_t slice_bytes = 64 * p->groups * blocks * ceil_div(columns, 4);
+    const int64_t columns = p->c * p->r * p->s, kt = p->k == 1 ? 1 : 4;
+    const int64_t ct = kt == 4 ? 4 : columns % 9 == 0 ? 9 : 16;
+    const int64_t blocks = ceil_div(p->k, kt);
+    const int64_t slice_bytes = 64 * p->groups * blocks * ceil_div(columns, ct);
     /* Slices of the images first, since each part of the channels packs x again. */
     const int64_t wanted = at_least_1(ceil_div(4 * (int64_t)device->compute_units, p->groups));
     int64_t slices = wanted < images ? wanted : images;
@@ -101,24 +103,25 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
         slices = at_least_1(PARTIAL_BYTES / slice_bytes);
     int64_t parts = ceil_div(wanted, slices);
     parts = parts < blocks ? parts : blocks;
-    int64_t k = 4 * ceil_div(blocks, parts), rows = p->oh, batch = 1;
+    int64_t k = kt * ceil_div(blocks, parts), rows = p->oh, batch = 1;
     while (rows > 1 && strip_bytes(p, k, 1, rows) > limit)
         rows = (rows + 1) / 2;
-    while (k > 4 && strip_bytes(p, k, 1, rows) > limit) {
+    while (k > kt && strip_bytes(p, k, 1, rows) > limit) {
         parts = blocks < 2 * parts ? blocks : 2 * parts;
-        k = 4 * ceil_div(blocks, parts);
+        k = kt * ceil_div(blocks, parts);
     }
     if (strip_bytes(p, k, 1, rows) > room)
         return false;
-    while (rows == p->oh && batch < 8 && batch * slices < images &&
+    while (rows == p->oh && batch < 64 && batch * slices < images &&
            strip_bytes(p, k, 2 * batch, rows) <= limit)
         batch *= 2;
 
+    const char *const tile = "-DKT=%" PRId64 " -DCT=%" PRId64;
     tutti_candidate *candidate = tutti_lowering_candidate(out, "cpu");
     const uint32_t partial =
         tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
-    tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, "conv2d_weight_grad_cpu.cl", "weight_cpu", "%s", "");
+    tutti_launch *launch = tutti_candidate_launch(out, candidate, "conv2d_weight_grad_cpu.cl",
+                                                  "weight_cpu", tile, kt, ct);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, partial);
@@ -133,7 +136,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
 
     const int64_t count = p->groups * p->k * columns;
     launch = tutti_candidate_launch(out, candidate, "conv2d_weight_grad_cpu.cl", "weight_join",
-                                    "%s", "");
+                                    tile, kt, ct);
     tutti_launch_scratch(out, launch, partial);
     tutti_launch_tensor(out, launch, node->out[0]);
     const int64_t join[] = {count, columns, p->k, slices};
