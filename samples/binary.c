@@ -55,7 +55,7 @@ static tutti_status data_load(const tutti_app *app, const binary_options *option
     return tutti_dataset_standardize(data->train, others, 2);
 }
 
-static tutti_status build(int64_t features, double lr, tutti_graph **out) {
+static tutti_status build(int64_t features, const tutti_app *app, tutti_graph **out) {
     TRY(tutti_graph_make(out));
     tutti_graph *g = *out;
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, features});
@@ -66,13 +66,15 @@ static tutti_status build(int64_t features, double lr, tutti_graph **out) {
     tutti_graph_set_loss(g, tutti_bce_with_logits(g, logit, y));
     tutti_graph_set_output(g, "probability", tutti_sigmoid(g, logit));
     tutti_graph_set_output(g, "accuracy", tutti_binary_accuracy(g, logit, y));
-    tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM, .lr = (float)lr});
+    tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM,
+                                               .lr = (float)app->lr,
+                                               .loss_scale = tutti_app_loss_scale(app)});
     return tutti_graph_freeze(g);
 }
 
 static tutti_status train(tutti_app *app, const binary_options *options, binary_data *data) {
     TRY(data_load(app, options, data));
-    TRY(build(tutti_shape_sample_count(&data->all->x_shape), app->lr, &app->graph));
+    TRY(build(tutti_shape_sample_count(&data->all->x_shape), app, &app->graph));
     const tutti_app_task task = {
         .title = "Binary classification",
         .trainer = {.accuracy = "accuracy", .prediction = "probability"},

@@ -58,7 +58,7 @@ static tutti_status data_load(const tutti_app *app, const chargpt_options *optio
                             &data->validation);
 }
 
-static tutti_status build(const gpt_sizes *sizes, double lr, tutti_graph **out) {
+static tutti_status build(const gpt_sizes *sizes, const tutti_app *app, tutti_graph **out) {
     TRY(tutti_graph_make(out));
     tutti_graph *g = *out;
     const int64_t tokens[] = {TUTTI_BATCH, sizes->context};
@@ -70,11 +70,12 @@ static tutti_status build(const gpt_sizes *sizes, double lr, tutti_graph **out) 
     tutti_graph_set_output(g, "logits", logits);
     tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, labels));
     tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAMW,
-                                               .lr = (float)lr,
+                                               .lr = (float)app->lr,
                                                .beta2 = 0.99F,
                                                .weight_decay = 0.1F,
                                                .no_decay_on_1d = true,
-                                               .clip_norm = 1});
+                                               .clip_norm = 1,
+                                               .loss_scale = tutti_app_loss_scale(app)});
     return tutti_graph_freeze(g);
 }
 
@@ -173,7 +174,7 @@ static tutti_status train(tutti_app *app, chargpt_options *options, chargpt_data
     TRY(data_load(app, options, data));
     TRY(read_prompt(options, data));
     options->sizes.vocabulary = data->text->n_vocabulary;
-    TRY(build(&options->sizes, app->lr, &app->graph));
+    TRY(build(&options->sizes, app, &app->graph));
     const int64_t windows = options->windows < data->train->n ? options->windows : data->train->n;
     const int64_t steps = app->epochs * ((windows + app->batch - 1) / app->batch);
     const tutti_app_task task = {

@@ -47,7 +47,7 @@ static tutti_status data_load(const tutti_app *app, const cifar_options *options
     return tutti_dataset_standardize_channels(data->train, others, 2);
 }
 
-static tutti_status build(const cifar_options *options, double lr, tutti_graph **out) {
+static tutti_status build(const cifar_options *options, const tutti_app *app, tutti_graph **out) {
     TRY(tutti_graph_make(out));
     tutti_graph *g = *out;
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 4, (int64_t[]){TUTTI_BATCH, 3, 32, 32});
@@ -57,16 +57,17 @@ static tutti_status build(const cifar_options *options, double lr, tutti_graph *
     tutti_graph_set_output(g, "logits", logits);
     tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, y));
     tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_SGD,
-                                               .lr = (float)lr,
+                                               .lr = (float)app->lr,
                                                .momentum = 0.9F,
                                                .nesterov = true,
-                                               .weight_decay = 5e-4F});
+                                               .weight_decay = 5e-4F,
+                                               .loss_scale = tutti_app_loss_scale(app)});
     return tutti_graph_freeze(g);
 }
 
 static tutti_status train(tutti_app *app, const cifar_options *options, cifar_data *data) {
     TRY(data_load(app, options, data));
-    TRY(build(options, app->lr, &app->graph));
+    TRY(build(options, app, &app->graph));
     const tutti_app_task task = {
         .title = "Residual network on images of 32x32",
         .trainer = {.accuracy = "accuracy"},

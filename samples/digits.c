@@ -42,7 +42,7 @@ static tutti_status data_load(const char *directory, uint64_t seed, digits_data 
     return tutti_dataset_nudge(data->part, 1, &data->train);
 }
 
-static tutti_status build(double lr, tutti_graph **out) {
+static tutti_status build(const tutti_app *app, tutti_graph **out) {
     TRY(tutti_graph_make(out));
     tutti_graph *g = *out;
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 64});
@@ -53,13 +53,15 @@ static tutti_status build(double lr, tutti_graph **out) {
     tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, y));
     tutti_graph_set_output(g, "logits", logits);
     tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, y));
-    tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM, .lr = (float)lr});
+    tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM,
+                                               .lr = (float)app->lr,
+                                               .loss_scale = tutti_app_loss_scale(app)});
     return tutti_graph_freeze(g); /* returns the first error of the calls above */
 }
 
 static tutti_status train(tutti_app *app, digits_data *data) {
     TRY(data_load(app->data, (uint64_t)app->seed, data));
-    TRY(build(app->lr, &app->graph));
+    TRY(build(app, &app->graph));
     const tutti_app_task task = {
         .title = "UCI handwritten digits",
         .trainer = {.accuracy = "accuracy"},

@@ -97,7 +97,7 @@ static tutti_status data_load(const tutti_app *app, mnist_data *data) {
     return tutti_dataset_standardize_channels(data->train, others, 2);
 }
 
-static tutti_status build(double lr, tutti_graph **out) {
+static tutti_status build(const tutti_app *app, tutti_graph **out) {
     TRY(tutti_graph_make(out));
     tutti_graph *g = *out;
     tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 4, (int64_t[]){TUTTI_BATCH, 1, 28, 28});
@@ -106,13 +106,15 @@ static tutti_status build(double lr, tutti_graph **out) {
     tutti_graph_set_loss(g, tutti_softmax_cross_entropy(g, logits, y));
     tutti_graph_set_output(g, "logits", logits);
     tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, logits, y));
-    tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM, .lr = (float)lr});
+    tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAM,
+                                               .lr = (float)app->lr,
+                                               .loss_scale = tutti_app_loss_scale(app)});
     return tutti_graph_freeze(g);
 }
 
 static tutti_status train(tutti_app *app, mnist_data *data) {
     TRY(data_load(app, data));
-    TRY(build(app->lr, &app->graph));
+    TRY(build(app, &app->graph));
     const tutti_app_task task = {
         .title = "LeNet on handwritten digits",
         .trainer = {.accuracy = "accuracy"},

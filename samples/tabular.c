@@ -88,8 +88,8 @@ static tutti_status load(const tutti_app *app, const tabular_options *options, t
     return tutti_encoder_apply(data->encoder, data->test_rows, &data->test);
 }
 
-static tutti_status build(const tabular_options *options, const tutti_encoder *encoder, double lr,
-                          tutti_graph **out) {
+static tutti_status build(const tabular_options *options, const tutti_encoder *encoder,
+                          const tutti_app *app, tutti_graph **out) {
     TRY(tutti_graph_make(out));
     tutti_graph *g = *out;
     const bool classes = encoder->n_classes > 0;
@@ -103,14 +103,16 @@ static tutti_status build(const tabular_options *options, const tutti_encoder *e
     tutti_graph_set_output(g, "prediction", h);
     if (classes)
         tutti_graph_set_output(g, "accuracy", tutti_accuracy(g, h, y));
-    tutti_graph_optimize(
-        g, &(tutti_optimizer){.kind = TUTTI_ADAMW, .lr = (float)lr, .weight_decay = 1e-2F});
+    tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_ADAMW,
+                                               .lr = (float)app->lr,
+                                               .weight_decay = 1e-2F,
+                                               .loss_scale = tutti_app_loss_scale(app)});
     return tutti_graph_freeze(g);
 }
 
 static tutti_status train(tutti_app *app, const tabular_options *options, tabular_data *data) {
     TRY(load(app, options, data));
-    TRY(build(options, data->encoder, app->lr, &app->graph));
+    TRY(build(options, data->encoder, app, &app->graph));
     const bool classes = data->encoder->n_classes > 0;
     const tutti_app_task task = {
         .title = data->encoder->target,

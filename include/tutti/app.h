@@ -52,6 +52,7 @@ typedef struct tutti_app {
     int64_t seed;
     const char *load, *save; /* weights, as tutti_weights_load and tutti_weights_save */
     const char *metrics, *plot;
+    int64_t precision; /* a tutti_precision */
     bool explain, quiet;
     /* State. */
     bool done;          /* --help or --version was answered: nothing is left to do */
@@ -67,6 +68,8 @@ typedef struct tutti_app {
  * what it expects. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_app_parse(tutti_app *app, int argc, char **argv);
 
+/* loss_scale of the optimizer for the precision that was asked for. */
+TUTTI_API float tutti_app_loss_scale(const tutti_app *app);
 /* For options of the program that mean something with a data set of the user only (with_data), or with
  * the program's own only: TUTTI_USAGE when one of the n names is given otherwise. */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_app_check_data(const tutti_app *app, bool with_data,

@@ -36,7 +36,9 @@ typedef enum tutti_precision {
      * generated kernels, lie in memory as bf16 (2 bytes, the range of f32, 3 digits). */
     TUTTI_PRECISION_BF16,
     /* The same as f16 (up to 65504, 4 digits above 6e-5). A graph with an optimizer needs its loss_scale. */
-    TUTTI_PRECISION_F16
+    TUTTI_PRECISION_F16,
+    /* Each device as a measurement says: not of a plan, see tutti_precision_choose. */
+    TUTTI_PRECISION_AUTO
 } tutti_precision;
 
 typedef struct tutti_plan_options {
@@ -63,6 +65,17 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_plan_make(const tutti_graph *graph,
                                                       tutti_runtime *runtime,
                                                       const tutti_plan_options *options,
                                                       tutti_plan **out);
+/* Tries options->precision against f32 in steps on a made-up batch, on each device of the runtime: the
+ * loss must come out within 2 %, gradients (together, as one vector) within 5 %. BF16 and F16 are then written to `out`
+ * for every device, or refused (TUTTI_WRONG_RESULT, with the device and both losses). AUTO writes
+ * BF16, or F16 where the optimizer has a loss_scale, for devices on which a step then takes at most 97 % of the time in
+ * f32, and F32 for others (for all when the run is to be reproducible). F32 tries nothing. out: one per
+ * device, for device_precision. *out_text tells what was found, a line per try; malloc'd, tutti_free. */
+TUTTI_API TUTTI_MUST_USE tutti_status tutti_precision_choose(const tutti_graph *graph,
+                                                             tutti_runtime *runtime,
+                                                             const tutti_plan_options *options,
+                                                             uint64_t seed, tutti_precision *out,
+                                                             char **out_text);
 TUTTI_API void tutti_plan_free(tutti_plan *plan);
 /* The plan as text: per mode and device its ops, kernel candidates, predicted times, memory.
  * malloc'd: tutti_free. */

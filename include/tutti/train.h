@@ -71,6 +71,7 @@ typedef struct tutti_trainer_options {
     const char *accuracy;   /* scalar output reported as accuracy; default: none */
     int64_t batch;          /* default 32 */
     uint64_t seed;
+    tutti_precision precision; /* tutti_precision_choose with it; default f32 */
 } tutti_trainer_options;
 
 typedef struct tutti_fit_options {
@@ -135,6 +136,8 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_trainer_use_average(tutti_trainer *t
 /* Borrowed. */
 TUTTI_API tutti_run *tutti_trainer_run(tutti_trainer *trainer);
 TUTTI_API tutti_plan *tutti_trainer_plan(tutti_trainer *trainer);
+/* What the choice of the precision found, a line per try; "" for f32. */
+TUTTI_API const char *tutti_trainer_precision(const tutti_trainer *trainer);
 TUTTI_API tutti_runtime *tutti_trainer_runtime(tutti_trainer *trainer);
 /* Hexadecimal BLAKE2b-256 over all parameters and running statistics (states that nodes of a step
  * read, not those of the optimizer) in order of creation: name, extents and little-endian f32 bytes.

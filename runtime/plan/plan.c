@@ -156,8 +156,11 @@ tutti_status tutti_plan_draft(tutti_plan *plan, const tutti_plan_options *option
         plan->devices[i].precision =
             options->device_precision != NULL ? options->device_precision[i] : options->precision;
         if ((unsigned)plan->devices[i].precision > TUTTI_PRECISION_F16)
-            return tutti_fail(TUTTI_INVALID_ARGUMENT, "tutti_plan_make: %d is no precision",
-                              (int)plan->devices[i].precision);
+            return tutti_fail(TUTTI_INVALID_ARGUMENT, "tutti_plan_make: %d is no precision%s",
+                              (int)plan->devices[i].precision,
+                              plan->devices[i].precision == TUTTI_PRECISION_AUTO
+                                  ? " of a plan: auto is for tutti_precision_choose"
+                                  : "");
         if (plan->devices[i].precision == TUTTI_PRECISION_F16 && plan->graph->has_optimizer &&
             plan->graph->finite.id == 0)
             return tutti_fail(TUTTI_INVALID_ARGUMENT,

@@ -16,10 +16,16 @@ enum { CALLBACKS_MAX = 16 };
 static tutti_status print_plan(tutti_app *app) {
     char *text;
     TUTTI_TRY(tutti_plan_explain(tutti_trainer_plan(app->trainer), &text));
-    const bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+    const bool printed = fputs(text, stdout) >= 0 &&
+                         fputs(tutti_trainer_precision(app->trainer), stdout) >= 0 &&
+                         fflush(stdout) == 0;
     tutti_free(text);
     return printed ? TUTTI_OK
                    : tutti_fail(TUTTI_IO, "cannot write standard output: %s", strerror(errno));
+}
+
+float tutti_app_loss_scale(const tutti_app *app) {
+    return app->precision == TUTTI_PRECISION_F16 ? 65536 : 0;
 }
 
 tutti_status tutti_app_fail(tutti_status status, const char *format, ...) {
@@ -115,6 +121,7 @@ static tutti_status open_trainer(tutti_app *app, const tutti_app_task *task) {
     tutti_trainer_options options = task->trainer;
     options.batch = app->batch;
     options.seed = (uint64_t)app->seed;
+    options.precision = (tutti_precision)app->precision;
     if (app->epochs > 0 && app->batch > task->train->n) {
         options.batch = task->train->n;
         if (!app->quiet)

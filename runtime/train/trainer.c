@@ -44,6 +44,21 @@ static tutti_status find_tensors(tutti_trainer *trainer, const tutti_trainer_opt
     return TUTTI_OK;
 }
 
+static tutti_status make_plan(tutti_trainer *trainer, tutti_precision precision) {
+    tutti_plan_options options = {.batch = trainer->batch, .precision = precision};
+    const int32_t n = tutti_runtime_device_count(trainer->runtime);
+    tutti_precision *chosen = calloc((size_t)n + 1, sizeof *chosen);
+    if (chosen == NULL)
+        return tutti_fail_memory(0, "a trainer");
+    tutti_status status = tutti_precision_choose(trainer->graph, trainer->runtime, &options,
+                                                 trainer->seed, chosen, &trainer->precision_text);
+    options.device_precision = chosen;
+    if (status == TUTTI_OK)
+        status = tutti_plan_make(trainer->graph, trainer->runtime, &options, &trainer->plan);
+    free(chosen);
+    return status;
+}
+
 static tutti_status prepare(tutti_trainer *trainer, const tutti_trainer_options *options) {
     trainer->prediction_name = strdup(options->prediction != NULL ? options->prediction : "logits");
     if (trainer->prediction_name == NULL)
@@ -54,8 +69,7 @@ static tutti_status prepare(tutti_trainer *trainer, const tutti_trainer_options 
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "trainer: batch of %lld samples",
                           (long long)trainer->batch);
     TUTTI_TRY(find_tensors(trainer, options));
-    TUTTI_TRY(tutti_plan_make(trainer->graph, trainer->runtime,
-                              &(tutti_plan_options){.batch = trainer->batch}, &trainer->plan));
+    TUTTI_TRY(make_plan(trainer, options->precision));
     return tutti_run_open(trainer->plan, &(tutti_run_options){.seed = trainer->seed},
                           &trainer->run);
 }
@@ -88,6 +102,7 @@ void tutti_trainer_close(tutti_trainer *trainer) {
     tutti_run_close(trainer->run);
     tutti_plan_free(trainer->plan);
     free(trainer->prediction_name);
+    tutti_free(trainer->precision_text);
     free(trainer);
 }
 
@@ -96,6 +111,9 @@ tutti_run *tutti_trainer_run(tutti_trainer *trainer) {
 }
 tutti_plan *tutti_trainer_plan(tutti_trainer *trainer) {
     return trainer->plan;
+}
+const char *tutti_trainer_precision(const tutti_trainer *trainer) {
+    return trainer->precision_text;
 }
 tutti_runtime *tutti_trainer_runtime(tutti_trainer *trainer) {
     return trainer->runtime;

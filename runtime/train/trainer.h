@@ -13,7 +13,7 @@ struct tutti_trainer {
     tutti_tensor x, y, loss;
     tutti_tensor prediction; /* invalid when the graph has no such output */
     tutti_tensor accuracy;   /* invalid: none */
-    char *prediction_name;
+    char *prediction_name, *precision_text;
     int64_t batch;
     uint64_t seed;
     bool fitting;              /* fit is running: a callback may not begin another */

@@ -325,6 +325,59 @@ static void overflow_lowers_the_scale(void **state) {
     tutti_graph_free(g);
 }
 
+/* A graph whose inner values f16 does not hold. */
+static tutti_graph *large_graph(void) {
+    tutti_graph *g;
+    ok(tutti_graph_make(&g));
+    const tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 3});
+    const tutti_tensor y = tutti_graph_input(g, "y", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 2});
+    const tutti_tensor h = tutti_nn_linear(g, tutti_scale(g, x, 1e7F), 2, "head", NULL);
+    (void)tutti_graph_set_loss(g, tutti_mse(g, tutti_scale(g, tutti_gelu(g, h), 1e-7F), y));
+    ok(tutti_graph_optimize(g, &(tutti_optimizer){.kind = TUTTI_SGD, .loss_scale = 4}));
+    ok(tutti_graph_freeze(g));
+    return g;
+}
+
+static void choose(const tutti_graph *g, tutti_precision wanted, tutti_precision expected) {
+    tutti_precision chosen[2] = {TUTTI_PRECISION_AUTO, TUTTI_PRECISION_AUTO};
+    char *text;
+    ok(tutti_precision_choose(g, runtime,
+                              &(tutti_plan_options){.batch = BATCH, .precision = wanted}, seed,
+                              chosen, &text));
+    for (int i = 0; i < 2; i++)
+        if (chosen[i] != expected)
+            fail_msg("device %d: %d, expected %d: %s", i, (int)chosen[i], (int)expected, text);
+    tutti_free(text);
+}
+
+static void a_choice_is_tried(void **state) {
+    (void)state;
+    tutti_precision chosen[2];
+    char *text = NULL;
+    tutti_graph *g = small_graph(&adam);
+    choose(g, TUTTI_PRECISION_F32, TUTTI_PRECISION_F32);
+    choose(g, TUTTI_PRECISION_BF16, TUTTI_PRECISION_BF16);
+    ok(tutti_precision_choose(g, runtime,
+                              &(tutti_plan_options){.batch = 3, .precision = TUTTI_PRECISION_AUTO},
+                              seed, chosen, &text));
+    for (int i = 0; i < 2; i++)
+        assert_true(chosen[i] == TUTTI_PRECISION_F32 || chosen[i] == TUTTI_PRECISION_BF16);
+    assert_non_null(strstr(text, "a step of "));
+    assert_null(strstr(text, "f16 taken: loss nan"));
+    tutti_free(text);
+    tutti_graph_free(g);
+    g = large_graph();
+    choose(g, TUTTI_PRECISION_BF16, TUTTI_PRECISION_BF16);
+    assert_int_equal(tutti_precision_choose(
+                         g, runtime,
+                         &(tutti_plan_options){.batch = BATCH, .precision = TUTTI_PRECISION_F16},
+                         seed, chosen, &text),
+                     TUTTI_WRONG_RESULT);
+    assert_null(text);
+    assert_non_null(strstr(tutti_error_message(), "is too far from f32 in a trial step"));
+    tutti_graph_free(g);
+}
+
 static void what_cannot_be_is_refused(void **state) {
     (void)state;
     tutti_graph *g = small_graph(&adam);
@@ -332,6 +385,9 @@ static void what_cannot_be_is_refused(void **state) {
     tutti_plan_options options = {.batch = 4, .precision = TUTTI_PRECISION_F16};
     assert_int_equal(tutti_plan_make(g, runtime, &options, &plan), TUTTI_INVALID_ARGUMENT);
     assert_non_null(strstr(tutti_error_message(), "needs the optimizer's loss_scale"));
+    options.precision = TUTTI_PRECISION_AUTO;
+    assert_int_equal(tutti_plan_make(g, runtime, &options, &plan), TUTTI_INVALID_ARGUMENT);
+    assert_non_null(strstr(tutti_error_message(), "auto is for tutti_precision_choose"));
     options.precision = (tutti_precision)99;
     assert_int_equal(tutti_plan_make(g, runtime, &options, &plan), TUTTI_INVALID_ARGUMENT);
     tutti_graph_free(g);
@@ -361,11 +417,9 @@ static int open_all(void **state) {
 int main(void) {
     seed = test_seed();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(training_is_near_to_f32),
-        cmocka_unit_test(devices_may_differ),
-        cmocka_unit_test(a_skipped_step_changes_nothing),
-        cmocka_unit_test(the_scale_grows),
-        cmocka_unit_test(overflow_lowers_the_scale),
+        cmocka_unit_test(training_is_near_to_f32),        cmocka_unit_test(devices_may_differ),
+        cmocka_unit_test(a_skipped_step_changes_nothing), cmocka_unit_test(the_scale_grows),
+        cmocka_unit_test(overflow_lowers_the_scale),      cmocka_unit_test(a_choice_is_tried),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

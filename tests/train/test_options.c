@@ -48,11 +48,11 @@ static void good(void **state) {
     assert_int_equal(parse(&app, ""), TUTTI_OK);
     assert_int_equal(app.epochs, 100);
     assert_false(app.done);
-    assert_int_equal(
-        parse(&app,
-              "--epochs 0 --batch=7 --lr 2.5e-2 --seed 9007199254740993 "
-              "--profile gpu.0 --data d --load l --save s --metrics m --plot p --explain --quiet"),
-        TUTTI_OK);
+    assert_int_equal(parse(&app, "--epochs 0 --batch=7 --lr 2.5e-2 --seed 9007199254740993 "
+                                 "--profile gpu.0 --data d --load l --save s --metrics m --plot p "
+                                 "--precision f16 --explain "
+                                 "--quiet"),
+                     TUTTI_OK);
     assert_int_equal(app.epochs, 0);
     assert_int_equal(app.batch, 7);
     assert_true(app.lr == 2.5e-2);
@@ -63,6 +63,8 @@ static void good(void **state) {
     assert_string_equal(app.save, "s");
     assert_string_equal(app.metrics, "m");
     assert_string_equal(app.plot, "p");
+    assert_int_equal(app.precision, TUTTI_PRECISION_F16);
+    assert_true(tutti_app_loss_scale(&app) == 65536);
     assert_true(app.explain && app.quiet);
     assert_false(own_flag);
     assert_int_equal(parse(&app, "--rank -3 --loud"), TUTTI_OK);
