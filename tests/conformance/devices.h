@@ -47,6 +47,7 @@ static inline tutti_rng rng_of(const tutti_op *op, const tutti_op_example *examp
 typedef struct conf_pair {
     const tutti_op *op;
     const tutti_op_example *example;
+    tutti_dtype narrow; /* f16 or bf16: all f32 operands in that type */
 } conf_pair;
 
 /* An example on a device, lowered for what the device is or as for the other kind: a CPU computes
@@ -58,10 +59,15 @@ typedef struct job {
     bool other;
 } job;
 
-static inline bool job_make(job *j, const tutti_op *op, const tutti_op_example *example,
-                            const tutti_device *device, bool other, tutti_arena *arena) {
+static inline bool job_make(job *j, const conf_pair *pair, const tutti_device *device, bool other,
+                            tutti_arena *arena) {
+    const tutti_op *op = pair->op;
+    const tutti_op_example *example = pair->example;
     if (case_make(&j->c, op, example) != TUTTI_OK)
         return false;
+    for (int32_t i = 0; i < j->c.node.n_in + j->c.node.n_out; i++)
+        if (tutti_dtype_is_narrow(pair->narrow) && j->c.types[i].dtype == TUTTI_F32)
+            j->c.types[i].dtype = pair->narrow;
     const tutti_cost cost = op->cost(&j->c.node, j->c.n);
     if (cost.flops + cost.bytes / 4 > work_limit)
         return false;
@@ -157,7 +163,7 @@ static inline int32_t check_device(const tutti_device *device, const conf_pair *
             continue;
         for (int32_t other = 0; other < 2; other++) {
             job *j = &jobs[n_jobs];
-            if (!job_make(j, pairs[p].op, pairs[p].example, device, other != 0, &arena)) {
+            if (!job_make(j, &pairs[p], device, other != 0, &arena)) {
                 case_free(&j->c);
                 break;
             }

@@ -125,7 +125,7 @@ static void candidates_are_right_for_random_sizes(void **state) {
     tutti_rng_begin(&rng, seed, 2);
     for (int32_t i = 0; i < COUNT; i++) {
         random_example_make(&examples[i], ops[i / EACH], &rng);
-        pairs[i] = (conf_pair){ops[i / EACH], &examples[i].example};
+        pairs[i] = (conf_pair){.op = ops[i / EACH], .example = &examples[i].example};
         conf_case c;
         if (case_make(&c, pairs[i].op, pairs[i].example) != TUTTI_OK)
             fail_msg("%s: %s: %s", ops[i / EACH]->name, examples[i].label, tutti_error_message());

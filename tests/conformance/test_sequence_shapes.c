@@ -147,7 +147,7 @@ static void candidates_are_right_for_random_shapes(void **state) {
             random_recurrent_grad(r, &rng, op == 4);
         snprintf(r->label, sizeof r->label, "random %d", (int)(i % EACH));
         r->example.label = r->label;
-        pairs[i] = (conf_pair){ops[op], &r->example};
+        pairs[i] = (conf_pair){.op = ops[op], .example = &r->example};
     }
     /* Everything that was drawn is accepted: a refused example would not be run. */
     for (int32_t i = 0; i < COUNT; i++) {

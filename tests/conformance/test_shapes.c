@@ -98,7 +98,7 @@ static void candidates_are_right_for_random_shapes(void **state) {
         else
             random_rows(r, &rng, op >= 4);
         name_example(r, i % EACH);
-        pairs[i] = (conf_pair){ops[op], &r->example};
+        pairs[i] = (conf_pair){.op = ops[op], .example = &r->example};
     }
     const int32_t bad = check_devices(pairs, COUNT);
     free(pairs);

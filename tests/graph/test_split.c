@@ -1,5 +1,6 @@
 /* The split and fusion passes on random graphs: any split over simulated devices gives the numbers
- * of one device, fused or not, and the program keeps its invariants. */
+ * of one device, fused or not, and the program keeps its invariants. With results in f16 or bf16 it
+ * has the same items and gives numbers near to those of f32. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -275,7 +276,68 @@ static void test_splits(void **state) {
     assert_true(fused > 100 && reduces > 100 && owners > 0);
 }
 
+/* The items of the f32 program, with operands of one type each; narrow are results for each sample
+ * that stay on their device. Returns how many. */
+static int32_t check_narrow(const tutti_graph *graph, const tutti_program *exact,
+                            const tutti_program *program, tutti_dtype narrow) {
+    int32_t count = 0;
+    assert_int_equal(program->n_items, exact->n_items);
+    for (int32_t k = 0; k < program->n_items; k++) {
+        const tutti_item *item = &program->items[k];
+        const tutti_node_info *node = &item->node;
+        assert_true(item->kind == exact->items[k].kind && item->place == exact->items[k].place &&
+                    node->op == exact->items[k].node.op && node->n_in == exact->items[k].node.n_in);
+        for (int32_t i = 0; i < item->n_tensors; i++)
+            assert_int_equal(program->dtype[item->tensors[i].id], TUTTI_F32);
+        for (int32_t i = 0; item->kind == TUTTI_ITEM_NODE && i < node->n_in + node->n_out; i++) {
+            const bool is_in = i < node->n_in;
+            const uint32_t id = is_in ? node->in[i].id : node->out[i - node->n_in].id;
+            const tutti_dtype dtype =
+                is_in ? node->in_type[i].dtype : node->out_type[i - node->n_in].dtype;
+            assert_int_equal(dtype, program->dtype[id]);
+            if (dtype != narrow)
+                continue;
+            count++;
+            assert_true(graph->tensors[id].kind == TUTTI_TENSOR_RESULT &&
+                        graph->tensors[id].type.shape.batched);
+        }
+    }
+    for (int32_t i = 0; i < program->n_fetches; i++)
+        assert_int_equal(program->dtype[program->fetches[i].id], TUTTI_F32);
+    return count;
+}
+
+static void test_precision(void **state) {
+    (void)state;
+    const uint64_t base = test_seed();
+    int32_t count = 0;
+    for (uint64_t seed = base; seed < base + 60; seed++) {
+        random_graph r;
+        rg_make(&r, seed, true, 6 + (int32_t)(seed % 25));
+        finish(&r, seed);
+        const tutti_dtype narrow = seed % 2 == 0 ? TUTTI_F16 : TUTTI_BF16;
+        for (int32_t mode = 0; mode < TUTTI_MODE_COUNT; mode++) {
+            tutti_arena arena = {0};
+            tutti_program exact, program;
+            assert_int_equal(tutti_program_make(r.graph, (tutti_mode)mode, &arena, &exact),
+                             TUTTI_OK);
+            assert_int_equal(
+                tutti_program_make_narrow(r.graph, (tutti_mode)mode, narrow, &arena, &program),
+                TUTTI_OK);
+            check_invariants(r.graph, &program);
+            count += check_narrow(r.graph, &exact, &program, narrow);
+            run_and_compare(r.graph, &exact, &program, splits[seed % 8].share, splits[seed % 8].n,
+                            splits[seed % 8].owner, narrow == TUTTI_F16 ? 0.03 : 0.2, seed);
+            tutti_arena_free(&arena);
+        }
+        tutti_graph_free(r.graph);
+    }
+    print_message("seeds from %llu: %d narrow operands\n", (unsigned long long)base, (int)count);
+    assert_true(count > 100);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_splits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_splits),
+                                       cmocka_unit_test(test_precision)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
