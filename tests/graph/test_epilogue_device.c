@@ -1,22 +1,14 @@
 /* Products and convolutions with random elementwise work in their kernels, on an OpenCL device
  * against the composed references: random sizes, transposes, strides and groups, broadcast operands,
  * reshapes, dropout, several outputs; CPU and GPU kernels; a candidate that takes no epilogue. */
-#include "kernel/fixture.h"
+#include "graph/on_device.h"
 
-#include "graph/interp.h"
 #include "graph/lowering.h"
 #include "kernel/trial.h"
 #include "kernel/tune.h"
 #include "op/ops.h"
 
 #define GRAPHS 7
-
-static tutti_device device;
-static tutti_rng rng;
-
-static int64_t from(int64_t low, int64_t high) {
-    return low + (int64_t)tutti_rng_below(&rng, (uint64_t)(high - low + 1));
-}
 
 static tutti_tensor uniform(tutti_graph *g, const char *name, int32_t rank, const int64_t *dims) {
     return tutti_graph_param(g, name, rank, dims, (tutti_init){TUTTI_INIT_UNIFORM, -1, 1});
@@ -241,33 +233,6 @@ static void chain_follows(void **state) {
     tutti_kernels_free(kernels);
     tutti_arena_free(&arena);
     tutti_graph_free(g);
-}
-
-static char directory[512];
-
-static int open_device(void **state) {
-    (void)state;
-    fixture_environment(directory);
-    if (!fixture_open("Portable Computing Language", &device))
-        return -1;
-    /* Enough for the kernels of both kinds. */
-    cl_ulong local = 0;
-    clGetDeviceInfo(device.id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
-    device.info.local_memory_bytes = local;
-    device.info.compute_units = 2;
-    device.info.width_float = 16;
-    return 0;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    fixture_close(&device);
-    fixture_remove(directory);
-    return 0;
-}
-
-static void quiet(void *user, tutti_log_level level, const char *message) {
-    (void)user, (void)level, (void)message;
 }
 
 int main(void) {

@@ -1,9 +1,8 @@
 /* Generated kernels of fused chains on an OpenCL device against the members' references: random
  * chains over random broadcast patterns, dropout's numbers for a share in the middle of the batch,
  * results that share memory with an operand, an empty share. */
-#include "kernel/fixture.h"
+#include "graph/on_device.h"
 
-#include "graph/interp.h"
 #include "graph/lowering.h"
 #include "op/ops.h"
 
@@ -12,8 +11,6 @@
 #define COLUMNS_MAX 40
 #define OPERANDS    TUTTI_FUSE_OPERANDS_MAX
 
-static tutti_device device;
-static tutti_rng rng;
 static int64_t columns; /* of the graph being made */
 
 static int32_t below(uint64_t bound) {
@@ -223,25 +220,6 @@ static void fused_chains_agree(void **state) {
     assert_true(checked >= GRAPHS && members > 4 * checked);
     tutti_kernels_free(kernels);
     tutti_arena_free(&arena);
-}
-
-static char directory[512];
-
-static int open_device(void **state) {
-    (void)state;
-    fixture_environment(directory);
-    return fixture_open("Portable Computing Language", &device) ? 0 : -1;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    fixture_close(&device);
-    fixture_remove(directory);
-    return 0;
-}
-
-static void quiet(void *user, tutti_log_level level, const char *message) {
-    (void)user, (void)level, (void)message;
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* Updates in groups: which ones the pass puts together and what memory that holds back; and on an
  * OpenCL device the same bits as one launch each, for every optimizer. */
-#include "kernel/fixture.h"
+#include "graph/on_device.h"
 
 #include "graph/group.h"
 #include "graph/lowering.h"
@@ -8,13 +8,6 @@
 #include "op/ops.h"
 
 #define GUARD 64 /* elements behind each buffer */
-
-static tutti_device device;
-static tutti_rng rng;
-
-static int64_t from(int64_t low, int64_t high) {
-    return low + (int64_t)tutti_rng_below(&rng, (uint64_t)(high - low + 1));
-}
 
 /* A loss that depends on parameters p0, p1, ... of these numbers of elements. */
 static tutti_graph *graph_of(const int64_t *counts, int32_t n, const tutti_optimizer *o) {
@@ -323,12 +316,9 @@ static void groups_give_the_same_bits(void **state) {
 
 int main(void) {
     tutti_rng_begin(&rng, test_seed(), 0);
-    if (!fixture_open("Portable Computing Language", &device))
-        return 1;
+    tutti_log_set(quiet, NULL);
     const struct CMUnitTest tests[] = {cmocka_unit_test(equal_updates_are_grouped),
                                        cmocka_unit_test(groups_hold_little_back),
                                        cmocka_unit_test(groups_give_the_same_bits)};
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_close(&device);
-    return failed;
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -1,7 +1,7 @@
 /* Reductions with random elementwise work in their kernels, on an OpenCL device against the composed
  * references: random shapes, axes and broadcast operands, dropout, reshapes, results that are kept;
  * the kernels of CPUs and GPUs. */
-#include "kernel/fixture.h"
+#include "graph/on_device.h"
 
 #include "graph/fuse.h"
 #include "graph/lowering.h"
@@ -10,13 +10,6 @@
 #include "tutti/ops.h"
 
 #define GRAPHS 5
-
-static tutti_device device;
-static tutti_rng rng;
-
-static int64_t from(int64_t low, int64_t high) {
-    return low + (int64_t)tutti_rng_below(&rng, (uint64_t)(high - low + 1));
-}
 
 /* An operand for tensors of that shape, broadcast along random axes. */
 static tutti_tensor operand(tutti_graph *g, const tutti_shape *shape, int32_t index) {
@@ -133,33 +126,6 @@ static void random_prologues_agree(void **state) {
     }
     tutti_kernels_free(kernels);
     tutti_arena_free(&arena);
-}
-
-static char directory[512];
-
-static int open_device(void **state) {
-    (void)state;
-    fixture_environment(directory);
-    if (!fixture_open("Portable Computing Language", &device))
-        return -1;
-    /* Enough for the kernels of both kinds. */
-    cl_ulong local = 0;
-    clGetDeviceInfo(device.id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
-    device.info.local_memory_bytes = local;
-    device.info.compute_units = 2;
-    device.info.width_float = 16;
-    return 0;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    fixture_close(&device);
-    fixture_remove(directory);
-    return 0;
-}
-
-static void quiet(void *user, tutti_log_level level, const char *message) {
-    (void)user, (void)level, (void)message;
 }
 
 int main(void) {
