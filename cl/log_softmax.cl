@@ -13,7 +13,10 @@ __kernel void log_softmax_row(__global const float *restrict x, __global float *
     x += (size_t)r * columns;
     y += (size_t)r * columns;
     const float top = row_top(x, columns), rest = log(row_exp_sum(x, columns, top));
-    for (int c = 0; c < columns; c += 16)
+    int c = 0;
+    for (; c + 16 <= columns; c += 16)
+        *(__global f16u *)(y + c) = AT(x + c) - (float16)(top) - (float16)(rest);
+    if (c < columns)
         store16(y + c, columns - c,
                 load16(x + c, columns - c, 0.0f) - (float16)(top) - (float16)(rest));
 }

@@ -14,7 +14,10 @@ __kernel void softmax_row(__global const float *restrict x, __global float *rest
     x += (size_t)r * columns;
     y += (size_t)r * columns;
     const float16 factor = (float16)(1.0f / row_exp(x, y, columns, row_top(x, columns)));
-    for (int c = 0; c < columns; c += 16)
+    int c = 0;
+    for (; c + 16 <= columns; c += 16)
+        *(__global f16u *)(y + c) = AT(y + c) * factor;
+    if (c < columns)
         store16(y + c, columns - c, load16(y + c, columns - c, 0.0f) * factor);
 }
 

@@ -23,7 +23,10 @@ __kernel void softmax_cross_entropy_grad_row(__global const float *restrict x,
     const float16 weight = (float16)(dloss[r]);
     /* The 1 comes off before dloss scales, or rounding would show where both nearly cancel. */
     const float at_label = known ? dx[label] : 0.0f;
-    for (int c = 0; c < columns; c += 16)
+    int c = 0;
+    for (; c + 16 <= columns; c += 16)
+        *(__global f16u *)(dx + c) = AT(dx + c) * scale * weight;
+    if (c < columns)
         store16(dx + c, columns - c, load16(dx + c, columns - c, 0.0f) * scale * weight);
     if (known)
         dx[label] = (at_label * scale.s0 - 1.0f) * weight.s0;

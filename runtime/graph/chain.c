@@ -1,10 +1,10 @@
 /* Kernels of elementwise chains, in one of two forms.
  *
- * Flat: a work-item takes element i of the result, and finds those of broadcast operands by
- * division. Rows: a work-item takes column x of row r, and no division is needed where operands
- * are whole rows or one value per row; CPUs then read contiguous vectors. PoCL 3.1 makes vectors only
- * where no work-item leaves early for its column (6 to 20 times the time otherwise), so that a
- * work-group's width divides the columns. GPUs hide the division behind the memory. */
+ * Flat: element i of the result comes of those with the same index, and those of broadcast operands
+ * are found by division. Rows: no division is needed where operands are whole rows or one value per
+ * row. GPUs hide the division behind the memory, and have a work-item per element. On CPUs a
+ * work-item takes a strip of elements in a loop, of which vectors are made: where work-items are
+ * the loop, the one that makes sure that they are not too many masks every operation. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,45 +13,37 @@
 #include "graph/generate.h"
 #include "graph/lowering.h"
 
-#define ENTRY_MAX     64
-#define LOCAL_SIZE    256
-#define COLUMNS_MIN   16 /* of the rows form */
-#define LOCAL_ROW_MIN 32 /* of the rows form, where rows are longer */
+#define ENTRY_MAX   64
+#define LOCAL_SIZE  256
+#define COLUMNS_MIN 16 /* of the rows form */
+#define STRIP       1024
 
 /* How the kernel is laid out over the result. */
 typedef struct form {
     int64_t columns; /* 0: flat */
-    int64_t local[2];
+    int64_t local;
+    int64_t strip; /* elements, or columns, of a work-item on CPUs; else 0 */
+    int64_t rows;  /* rows of a work-item */
 } form;
-
-/* Work-items of a group along a row of `columns`: all of them, or the most that divide it, or the
- * most that there can be when those are too few. */
-static int64_t row_local(int64_t columns, int64_t most) {
-    for (int64_t local = columns < most ? columns : most; local >= LOCAL_ROW_MIN; local--)
-        if (columns % local == 0)
-            return local;
-    return columns < most ? columns : most;
-}
 
 /* The rows form where it pays. */
 static form choose_form(const tutti_node_info *node, const tutti_fused_chain *chain,
                         const tutti_device_info *device) {
-    form f = {.local = {LOCAL_SIZE, 1}};
-    if (device != NULL)
-        while (f.local[0] > 1 &&
-               (f.local[0] > device->max_work_group || f.local[0] > device->max_work_item[0]))
-            f.local[0] /= 2;
-    if (device == NULL || (device->type & TUTTI_DEVICE_CPU) == 0)
+    form f = {.local = LOCAL_SIZE};
+    if (device == NULL || (device->type & TUTTI_DEVICE_CPU) == 0) {
+        while (device != NULL && f.local > 1 &&
+               (f.local > device->max_work_group || f.local > device->max_work_item[0]))
+            f.local /= 2;
         return f;
+    }
+    f.local = 1;
+    f.strip = STRIP;
     const int64_t columns = tutti_chain_columns(node, chain);
     if (columns < COLUMNS_MIN)
         return f;
-    const int64_t local = row_local(columns, f.local[0]);
     f.columns = columns;
-    f.local[1] = f.local[0] / local;
-    if (f.local[1] > device->max_work_item[1])
-        f.local[1] = 1;
-    f.local[0] = local;
+    f.strip = columns < 2 * STRIP ? columns : STRIP;
+    f.rows = f.strip < STRIP ? STRIP / f.strip : 1;
     return f;
 }
 
@@ -77,30 +69,46 @@ static tutti_status put_kernel(tutti_strbuf *text, const tutti_node_info *node,
     tutti_put_storage(text, node, chain, device);
     tutti_put_preludes(text, chain);
     tutti_strbuf_printf(text,
-                        "__kernel __attribute__((reqd_work_group_size(%" PRId64 ", %" PRId64
-                        ", 1))) void %s(\n    const int %s",
-                        f->local[0], f->local[1], entry, f->columns > 0 ? "rows" : "total");
+                        "%s__kernel __attribute__((reqd_work_group_size(%" PRId64
+                        ", 1, 1))) void %s(\n    const int %s",
+                        f->strip > 0 ? "#include \"loop.clh\"\n" : "", f->local, entry,
+                        f->columns > 0 ? "rows" : "total");
     tutti_put_parameters(text, node, none, out_needs, ",\n    ", "");
-    char guard[48] = "";
-    if (f->columns > 0 && f->columns % f->local[0] != 0)
-        snprintf(guard, sizeof guard, "x_id >= %" PRId64 "u || ", f->columns);
-    if (f->columns > 0)
+    if (f->columns > 0) {
         tutti_strbuf_printf(text,
                             ") {\n"
-                            "    const size_t x_id = get_global_id(0), r_id = get_global_id(1);\n"
-                            "    if (%sr_id >= (size_t)rows)\n"
-                            "        return;\n"
-                            "    const uint x = (uint)x_id, r = (uint)r_id;\n"
+                            "    const uint r_begin = (uint)get_global_id(1) * %" PRId64 "u;\n"
+                            "    const uint r_end = min(r_begin + %" PRId64 "u, (uint)rows);\n",
+                            f->rows, f->rows);
+        if (f->strip == f->columns)
+            tutti_strbuf_printf(text, "    const uint begin = 0u, end = %" PRId64 "u;\n",
+                                f->columns);
+        else
+            tutti_strbuf_printf(text,
+                                "    const uint begin = (uint)get_global_id(0) * %" PRId64 "u;\n"
+                                "    const uint end = min(begin + %" PRId64 "u, %" PRId64 "u);\n",
+                                f->strip, f->strip, f->columns);
+        tutti_strbuf_printf(text,
+                            "    for (uint r = r_begin; r < r_end; r++)\n"
+                            "    VECTOR_LOOP for (uint x = begin; x < end; x++) {\n"
                             "    const uint i = r * %" PRId64 "u + x;\n",
-                            guard, f->columns);
-    else
+                            f->columns);
+    } else if (f->strip > 0) {
+        tutti_strbuf_printf(text,
+                            ") {\n"
+                            "    const uint begin = (uint)get_global_id(0) * %" PRId64 "u;\n"
+                            "    const uint end = min(begin + %" PRId64 "u, (uint)total);\n"
+                            "    VECTOR_LOOP for (uint i = begin; i < end; i++) {\n",
+                            f->strip, f->strip);
+    } else {
         tutti_strbuf_puts(text, ") {\n"
                                 "    const size_t id = get_global_id(0);\n"
                                 "    if (id >= (size_t)total)\n"
                                 "        return;\n"
                                 "    const uint i = (uint)id;\n");
+    }
     tutti_strbuf_append(text, body.text == NULL ? "" : body.text, body.length);
-    tutti_strbuf_puts(text, "}\n");
+    tutti_strbuf_puts(text, f->strip > 0 ? "    }\n}\n" : "}\n");
     text->failed |= body.failed;
     tutti_strbuf_free(&body);
     return status;
@@ -130,9 +138,9 @@ tutti_status tutti_chain_launch(const tutti_node_info *node, const tutti_fused_c
     const int64_t columns = f.columns;
     if (columns > 0) {
         total = (tutti_extent){total.base / columns, total.per_sample / columns};
-        tutti_launch_range(launch, tutti_extent_const(columns), 1, f.local[0]);
+        tutti_launch_range(launch, tutti_extent_const(columns), f.strip, 1);
     }
-    tutti_launch_range(launch, total, 1, columns > 0 ? f.local[1] : f.local[0]);
+    tutti_launch_range(launch, total, columns > 0 ? f.rows : f.strip > 0 ? f.strip : 1, f.local);
     tutti_launch_i32(out, launch, total);
     tutti_launch_chain(out, launch, node, (tutti_tensor){0}, &needs);
     return tutti_lowering_status(out);

@@ -1,6 +1,8 @@
 /* Zeroes elements at random and scales the rest, when training. The mask of an element depends on
  * the seed, the step, the op's stream and the element's place in the whole batch only; the gradient
  * is the same op on dout. Random numbers: Philox4x32-10, see base/rng.h and cl/philox.clh. */
+#include <math.h>
+
 #include "base/rng.h"
 #include "base/status.h"
 #include "op/elementwise.h"
@@ -32,20 +34,21 @@ static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
 static tutti_status expr(const tutti_node_info *node, const char *const *in, char *text,
                          size_t text_size) {
     const dropout_attr *attr = node->attr;
-    char p[TUTTI_F32_TEXT], scale[TUTTI_F32_TEXT];
-    return tutti_expr(text, text_size,
-                      "dropout(%s, %s, %s, (uint4)(ELEM_LO, ELEM_HI, %uu, STEP), (uint2)(SEED_LO ^ "
-                      "%uu, SEED_HI))",
-                      in[0], tutti_f32_text(attr->probability, p),
-                      tutti_f32_text((float)(1.0 / (1.0 - (double)attr->probability)), scale),
-                      attr->stream, KEY);
+    /* random / 2^24 >= probability, for whole numbers. */
+    const uint32_t least = (uint32_t)ceil(ldexp((double)attr->probability, 24));
+    char scale[TUTTI_F32_TEXT];
+    return tutti_expr(
+        text, text_size,
+        "dropout(%s, %uu, %s, (uint4)(ELEM_LO, ELEM_HI, %uu, STEP), (uint2)(SEED_LO ^ "
+        "%uu, SEED_HI))",
+        in[0], least, tutti_f32_text((float)(1.0 / (1.0 - (double)attr->probability)), scale),
+        attr->stream, KEY);
 }
 
 static const char prelude[] =
     "#include \"philox.clh\"\n"
-    "static inline float dropout(float x, float p, float scale, uint4 counter, uint2 key) {\n"
-    "    const uint random = philox(counter, key).x >> 8;\n"
-    "    return (float)random * 5.9604644775390625e-8f >= p ? x * scale : 0.0f;\n"
+    "static inline float dropout(float x, uint least, float scale, uint4 counter, uint2 key) {\n"
+    "    return philox(counter, key).x >> 8 >= least ? x * scale : 0.0f;\n"
     "}\n";
 
 static double ref_element(const tutti_ref_call *call, const double *x, int64_t index) {

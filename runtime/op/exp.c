@@ -10,7 +10,7 @@ tutti_tensor tutti_exp(tutti_graph *g, tutti_tensor x) {
 static tutti_status expr(const tutti_node_info *node, const char *const *in, char *text,
                          size_t text_size) {
     (void)node;
-    return tutti_expr(text, text_size, "exp(%s)", in[0]);
+    return tutti_expr(text, text_size, "exp_f32(%s)", in[0]);
 }
 
 static double ref_element(const tutti_ref_call *call, const double *x, int64_t index) {
@@ -56,6 +56,7 @@ const tutti_op tutti_op_exp = {
     .grad = grad,
     .ref = ref,
     .expr = expr,
+    .expr_prelude = "#include \"exp.clh\"\n",
     .examples = examples,
     .n_examples = TUTTI_COUNT(examples),
 };

@@ -16,8 +16,8 @@ static tutti_status expr(const tutti_node_info *node, const char *const *in, cha
                          size_t text_size) {
     (void)node;
     char a1[TUTTI_F32_TEXT], a3[TUTTI_F32_TEXT];
-    return tutti_expr(text, text_size, "%s / (1.0f + exp(-%s * (%s + %s * %s * %s)))", in[0], in[0],
-                      tutti_f32_text(A1, a1), tutti_f32_text(A3, a3), in[0], in[0]);
+    return tutti_expr(text, text_size, "%s / (1.0f + exp_f32(-%s * (%s + %s * %s * %s)))", in[0],
+                      in[0], tutti_f32_text(A1, a1), tutti_f32_text(A3, a3), in[0], in[0]);
 }
 
 static double ref_element(const tutti_ref_call *call, const double *x, int64_t index) {
@@ -76,6 +76,7 @@ const tutti_op tutti_op_gelu_tanh = {
     .grad = grad,
     .ref = ref,
     .expr = expr,
+    .expr_prelude = "#include \"exp.clh\"\n",
     .examples = examples,
     .n_examples = TUTTI_COUNT(examples),
 };
