@@ -79,6 +79,77 @@ static void layout(const tutti_node_info *node, int64_t *dim, int64_t *step) {
     " -DS0=%" PRId64 " -DS1=%" PRId64 " -DS2=%" PRId64 " -DS3=%" PRId64 " -DS4=%" PRId64           \
     " -DS5=%" PRId64
 
+/* The same with as few axes as there can be: those of one element left out, and neighbours of the result
+ * that are neighbours in x made one. The batch is axis 0, the others are the last ones. */
+static void merged_layout(const tutti_node_info *node, int64_t *dim, int64_t *step) {
+    const tutti_shape *from = &node->in_type[0].shape;
+    int64_t d[TUTTI_MAX_RANK], s[TUTTI_MAX_RANK];
+    layout(node, d, s);
+    for (int32_t i = 0; i < TUTTI_MAX_RANK; i++) {
+        dim[i] = 1;
+        step[i] = 0;
+    }
+    const int32_t batch = from->batched ? TUTTI_MAX_RANK - from->rank : -1;
+    if (batch >= 0)
+        step[0] = s[batch];
+    int32_t at = TUTTI_MAX_RANK;
+    for (int32_t i = TUTTI_MAX_RANK - 1; i > batch; i--) {
+        if (d[i] == 1)
+            continue;
+        if (at < TUTTI_MAX_RANK && s[i] == step[at] * dim[at]) {
+            dim[at] *= d[i];
+        } else {
+            dim[--at] = d[i];
+            step[at] = s[i];
+        }
+    }
+}
+
+#define ROWS_ELEMENTS 1024 /* of a work-item that copies rows */
+#define STRIP         64   /* as in permute.cl */
+
+/* On CPUs: rows that stay together, or turned blocks of 16 x 16. */
+static void lower_vectors(const tutti_node_info *node, tutti_lowering *out) {
+    const tutti_extent count = tutti_extent_count(&node->out_type[0].shape);
+    int64_t d[TUTTI_MAX_RANK], s[TUTTI_MAX_RANK];
+    merged_layout(node, d, s);
+    if (d[5] < 16)
+        return;
+    if (s[5] == 1) {
+        const tutti_extent rows = {count.base / d[5], count.per_sample / d[5]};
+        const int64_t each = d[5] < ROWS_ELEMENTS ? ROWS_ELEMENTS / d[5] : 1;
+        tutti_launch *launch =
+            tutti_candidate_launch(out, tutti_lowering_candidate(out, "rows"), "permute.cl",
+                                   "permute_rows", LAYOUT_OPTIONS " -DROWS=%" PRId64, d[1], d[2],
+                                   d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5], each);
+        tutti_launch_tensor(out, launch, node->in[0]);
+        tutti_launch_tensor(out, launch, node->out[0]);
+        tutti_launch_i32(out, launch, rows);
+        tutti_launch_range(launch, rows, each, 1);
+        return;
+    }
+    int64_t e[TUTTI_MAX_RANK], apart = d[5];
+    memcpy(e, d, sizeof e);
+    for (int32_t p = TUTTI_MAX_RANK - 2; p >= 0; apart *= d[p--]) {
+        if (s[p] != 1 || d[p] < 16)
+            continue;
+        e[p] = 1;
+        const int64_t size = d[p] * d[5], strips = (d[p] + STRIP - 1) / STRIP;
+        const tutti_extent items = {count.base / size * strips, count.per_sample / size * strips};
+        tutti_launch *launch = tutti_candidate_launch(
+            out, tutti_lowering_candidate(out, "blocks"), "permute.cl", "permute_16",
+            LAYOUT_OPTIONS " -DP=%" PRId64 " -DT=%" PRId64 " -DE1=%" PRId64 " -DE2=%" PRId64
+                           " -DE3=%" PRId64 " -DE4=%" PRId64,
+            d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5], d[p], apart, e[1],
+            e[2], e[3], e[4]);
+        tutti_launch_tensor(out, launch, node->in[0]);
+        tutti_launch_tensor(out, launch, node->out[0]);
+        tutti_launch_i32(out, launch, items);
+        tutti_launch_range(launch, items, 1, 1);
+        return;
+    }
+}
+
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const permute_attr *attr = node->attr;
@@ -94,6 +165,9 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, count);
     tutti_launch_range(launch, count, 1, 64);
+
+    if ((device->type & TUTTI_DEVICE_CPU) != 0)
+        lower_vectors(node, out);
 
     bool swaps_last = attr->rank >= 2 && attr->perm[attr->rank - 2] == attr->rank - 1;
     for (int32_t i = 0; i < attr->rank - 2; i++)
@@ -148,6 +222,7 @@ static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const 
 }
 
 static const permute_attr swap = {2, {1, 0}}, swap_last = {3, {0, 2, 1}}, heads = {4, {0, 2, 1, 3}},
+                          last = {4, {0, 2, 3, 1}}, apart = {4, {3, 0, 2, 1}},
                           reversed = {6, {5, 4, 3, 2, 1, 0}}, none = {1, {0}}, twice = {2, {1, 1}},
                           scalar = {0, {0}};
 static const tutti_op_example examples[] = {
@@ -161,6 +236,18 @@ static const tutti_op_example examples[] = {
      .n_in = 1,
      .in = {{.rank = 4, .dim = {TUTTI_BATCH, 3, 2, 5}}},
      .attr = &heads},
+    {.label = "channels last",
+     .n_in = 1,
+     .in = {{.rank = 4, .dim = {TUTTI_BATCH, 18, 5, 17}}},
+     .attr = &last},
+    {.label = "rows",
+     .n_in = 1,
+     .in = {{.rank = 4, .dim = {TUTTI_BATCH, 3, 2, 19}}},
+     .attr = &heads},
+    {.label = "turned apart",
+     .n_in = 1,
+     .in = {{.rank = 4, .dim = {2, 17, 3, 18}}},
+     .attr = &apart},
     {.label = "reversed",
      .n_in = 1,
      .in = {{.rank = 6, .dim = {2, 3, 4, 1, 5, 2}}},
