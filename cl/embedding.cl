@@ -4,11 +4,13 @@
  * embedding_rows   CPUs: a work-item per ROWS rows; global (ceil(R / ROWS))
  * embedding_items  GPUs: a work-item per element; global (D, R)
  */
+#include "prefetch.clh"
 #include "rows.clh"
 
 #ifndef ROWS
 #define ROWS 16
 #endif
+#define AHEAD 4 /* rows that are asked for early: they lie anywhere in memory */
 
 __kernel void embedding_rows(__global const float *restrict table,
                              __global const int *restrict index, __global float *restrict y, int R,
@@ -16,11 +18,17 @@ __kernel void embedding_rows(__global const float *restrict table,
     const int begin = (int)get_global_id(0) * ROWS, end = min(R, begin + ROWS);
     for (int r = begin; r < end; r++) {
         const int v = index[r];
+        __global const float *next = table + (size_t)index[min(r + AHEAD, R - 1)] * D;
         __global float *to = y + (size_t)r * D;
         if (v >= 0 && v < V) {
             __global const float *from = table + (size_t)v * D;
-            for (int d = 0; d < D; d += 16)
-                store16(to + d, D - d, load16(from + d, D - d, 0.0f));
+            int d = 0;
+            for (; d + 16 <= D; d += 16) {
+                PREFETCH(next + d);
+                *(__global f16u *)(to + d) = *(__global const f16u *)(from + d);
+            }
+            for (; d < D; d++)
+                to[d] = from[d];
         } else {
             for (int d = 0; d < D; d += 16)
                 store16(to + d, D - d, (float16)(NAN));

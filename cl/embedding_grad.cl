@@ -5,12 +5,16 @@
  * For CPUs a counting sort and then sums:
  * embedding_grad_sort  one work-item; first (V + 1 ints) and order (R ints): the rows of v are
  *                      order[first[v]..first[v + 1] - 1], ascending
- * embedding_grad_sum   a work-item per 64 columns of a table row; global (ceil(D / 64), V)
+ * embedding_grad_sum   a work-item per ROWS table rows; global (ceil(V / ROWS))
  * For GPUs a search, V * R comparisons in all:
  * embedding_grad_scan  a work-group of LOCAL work-items per LOCAL columns of a table row; global
  *                      (ceil(D / LOCAL) * LOCAL, V)
  */
+#include "prefetch.clh"
 #include "rows.clh"
+
+#define ROWS  8
+#define AHEAD 4 /* rows of dy that are asked for early: they lie anywhere in memory */
 
 __kernel void embedding_grad_sort(__global const int *restrict index, __global int *restrict first,
                                   __global int *restrict order, int R, int V) {
@@ -36,31 +40,43 @@ __kernel void embedding_grad_sort(__global const int *restrict index, __global i
     }
 }
 
-__kernel void embedding_grad_sum(__global const int *restrict first,
-                                 __global const int *restrict order,
-                                 __global const float *restrict dy, __global float *restrict dtable,
-                                 int V, int D) {
-    const int d = (int)get_global_id(0) * 64, v = (int)get_global_id(1);
-    if (d >= D || v >= V)
-        return;
-    float16 sum[4];
-    for (int i = 0; i < 4; i++)
-        sum[i] = (float16)(0.0f);
-    const int end = first[v + 1], columns = D - d;
-    for (int k = first[v]; k < end; k++) {
-        __global const float *from = dy + (size_t)order[k] * D + d;
-        if (columns >= 64) {
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                sum[i] += *(__global const f16u *)(from + 16 * i);
-        } else {
-            for (int i = 0; i < 4 && 16 * i < columns; i++)
-                sum[i] += load16(from + 16 * i, columns - 16 * i, 0.0f);
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+embedding_grad_sum(__global const int *restrict first, __global const int *restrict order,
+                   __global const float *restrict dy, __global float *restrict dtable, int V,
+                   int D) {
+    const int v_begin = (int)get_global_id(0) * ROWS, v_end = min(V, v_begin + ROWS);
+    const int last = first[v_end] - 1;
+    for (int v = v_begin; v < v_end; v++) {
+        const int begin = first[v], end = first[v + 1];
+        __global float *to = dtable + (size_t)v * D;
+        int d = 0;
+        for (; d + 64 <= D; d += 64) {
+            float16 a = (float16)(0.0f), b = a, c = a, e = a;
+            for (int k = begin; k < end; k++) {
+                __global const float *next = dy + (size_t)order[min(k + AHEAD, last)] * D + d;
+                PREFETCH(next);
+                PREFETCH(next + 16);
+                PREFETCH(next + 32);
+                PREFETCH(next + 48);
+                __global const f16u *from = (__global const f16u *)(dy + (size_t)order[k] * D + d);
+                a += from[0];
+                b += from[1];
+                c += from[2];
+                e += from[3];
+            }
+            __global f16u *out = (__global f16u *)(to + d);
+            out[0] = a;
+            out[1] = b;
+            out[2] = c;
+            out[3] = e;
+        }
+        for (; d < D; d += 16) {
+            float16 a = (float16)(0.0f);
+            for (int k = begin; k < end; k++)
+                a += load16(dy + (size_t)order[k] * D + d, D - d, 0.0f);
+            store16(to + d, D - d, a);
         }
     }
-    __global float *to = dtable + (size_t)v * D + d;
-    for (int i = 0; i < 4 && 16 * i < columns; i++)
-        store16(to + 16 * i, columns - 16 * i, sum[i]);
 }
 
 #define EACH 4 /* indices that a work-item compares between two barriers */

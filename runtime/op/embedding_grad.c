@@ -76,8 +76,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, table_rows);
     tutti_launch_i32(out, launch, width);
-    tutti_launch_range(launch, width, 64, 1);
-    tutti_launch_range(launch, table_rows, 1, 1);
+    tutti_launch_range(launch, table_rows, 8, 1); /* ROWS of the kernel */
     return tutti_lowering_status(out);
 }
 
