@@ -134,8 +134,13 @@ matmul_tile(__global const float *restrict a, __global const float *restrict b,
             const int column = j0 + 4 * (x + j * LX);
             if (row < M && column < N)
                 store_quad(to, row * N + column, N - column, (N & 3) == 0, sum[i][j]);
-            if (row < M && column < N)
-                EPILOGUE(to, row * N + column, min(4, N - column));
         }
+    }
+    /* Apart, so that there is one copy of the epilogue's code, not one per sum. */
+    for (int e = 0; e < TM * TN / 4; e++) {
+        const int i = e / (TN / 4), j = e % (TN / 4);
+        const int row = i0 + 4 * (y + i / 4 * LY) + i % 4, column = j0 + 4 * (x + j * LX);
+        if (row < M && column < N)
+            EPILOGUE(to, row * N + column, min(4, N - column));
     }
 }

@@ -37,6 +37,9 @@ typedef struct tutti_device_info {
         width_double; /* preferred */
     bool sub_groups;
     uint32_t max_sub_groups;
+    uint32_t sub_group_size;     /* work-items that run together, or the size that kernels should
+                                    require where they may choose; 0 when unknown */
+    uint32_t compute_capability; /* of NVIDIA's devices, 80 for 8.0; else 0 */
     uint32_t max_sub_devices;
     uint32_t timer_resolution_ns;
     int32_t duplicate_of; /* index in the inventory of the same hardware behind another platform, or

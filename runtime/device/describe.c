@@ -13,9 +13,14 @@
 /* From cl_ext.h of newer headers, so that older ones build. */
 #define DEVICE_UUID          0x106A /* cl_khr_device_uuid: 16 bytes */
 #define DEVICE_PCI_BUS_INFO  0x410F /* cl_khr_pci_bus_info: 4 words */
+#define DEVICE_NV_MAJOR      0x4000 /* cl_nv_device_attribute_query: compute capability */
+#define DEVICE_NV_MINOR      0x4001
+#define DEVICE_NV_WARP       0x4003
 #define DEVICE_NV_PCI_BUS    0x4008 /* cl_nv_device_attribute_query */
 #define DEVICE_NV_PCI_SLOT   0x4009
 #define DEVICE_NV_PCI_DOMAIN 0x400A
+#define DEVICE_AMD_WAVEFRONT 0x4043 /* cl_amd_device_attribute_query */
+#define DEVICE_INTEL_SIZES   0x4108 /* cl_intel_required_subgroup_size: an array of size_t */
 #define DEVICE_AMD_TOPOLOGY  0x4037 /* cl_amd_device_attribute_query: 24 bytes, type 1 is PCIe */
 
 typedef enum kind { U32, U64, SIZE_U32, BOOL, TEXT } kind;
@@ -180,6 +185,29 @@ static const char *pci_text(tutti_arena *arena, cl_device_id device, const char 
     return tutti_arena_printf(arena, "%04x:%02x:%02x.%x", words[0], words[1], words[2], words[3]);
 }
 
+/* Where sizes may be required, the largest up to 16, with which a work-item has registers enough. */
+static uint32_t sub_group_size(cl_device_id device, const char *extensions) {
+    if (tutti_has_extension(extensions, "cl_nv_device_attribute_query"))
+        return clamp_u32(device_number(device, DEVICE_NV_WARP));
+    if (tutti_has_extension(extensions, "cl_amd_device_attribute_query"))
+        return clamp_u32(device_number(device, DEVICE_AMD_WAVEFRONT));
+    size_t sizes[8] = {0}, bytes = 0;
+    uint32_t best = 0;
+    if (tutti_has_extension(extensions, "cl_intel_required_subgroup_size") &&
+        clGetDeviceInfo(device, DEVICE_INTEL_SIZES, sizeof sizes, sizes, &bytes) == CL_SUCCESS)
+        for (size_t i = 0; i < 8 && i < bytes / sizeof sizes[0]; i++)
+            if (sizes[i] <= 16 && sizes[i] > best)
+                best = (uint32_t)sizes[i];
+    return best;
+}
+
+static uint32_t compute_capability(cl_device_id device, const char *extensions) {
+    if (!tutti_has_extension(extensions, "cl_nv_device_attribute_query"))
+        return 0;
+    const uint64_t minor = device_number(device, DEVICE_NV_MINOR);
+    return clamp_u32(10 * device_number(device, DEVICE_NV_MAJOR) + (minor < 10 ? minor : 9));
+}
+
 static uint32_t type_bit(cl_device_type type) {
     if (type & CL_DEVICE_TYPE_GPU)
         return TUTTI_DEVICE_GPU;
@@ -281,6 +309,8 @@ tutti_status tutti_describe_device(tutti_arena *arena, cl_platform_id platform, 
     out->sub_groups = out->max_sub_groups > 0 ||
                       tutti_has_extension(out->extensions, "cl_khr_subgroups") ||
                       tutti_has_extension(out->extensions, "cl_intel_subgroups");
+    out->sub_group_size = sub_group_size(device, out->extensions);
+    out->compute_capability = compute_capability(device, out->extensions);
     out->native_kernel =
         (device_number(device, CL_DEVICE_EXECUTION_CAPABILITIES) & CL_EXEC_NATIVE_KERNEL) != 0;
     out->out_of_order = (device_number(device, CL_DEVICE_QUEUE_PROPERTIES) &

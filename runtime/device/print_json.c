@@ -129,6 +129,8 @@ static const struct field {
     FIELD(out_of_order, BOOL),
     FIELD(sub_groups, BOOL),
     FIELD(max_sub_groups, U32),
+    FIELD(sub_group_size, U32),
+    FIELD(compute_capability, U32),
     FIELD(timer_resolution_ns, U32),
 #undef FIELD
 };

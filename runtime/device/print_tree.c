@@ -172,6 +172,11 @@ static void put_details(const tree *t, const tutti_device_info *d) {
         tutti_strbuf_printf(t->out, "yes, up to %" PRIu32 " in a work-group\n", d->max_sub_groups);
     else
         tutti_strbuf_puts(t->out, "no\n");
+    if (d->compute_capability != 0) {
+        key(t, "capability");
+        tutti_strbuf_printf(t->out, "%" PRIu32 ".%" PRIu32 "\n", d->compute_capability / 10,
+                            d->compute_capability % 10);
+    }
     put_extensions(t, d);
 }
 

@@ -1,6 +1,7 @@
 /* Many matrix products of one size: leading axes of a and b broadcast, the batch may be the first of
  * them. matmul's kernels, with the product as one more dimension. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "op/axis.h"
 #include "op/matmul.h"
@@ -163,9 +164,11 @@ static void lower_gpu(const tutti_node_info *node, const tutti_device_info *devi
     tutti_matmul_gpu gpu[TUTTI_MATMUL_GPU_MAX];
     const int32_t n = tutti_matmul_gpu_fit(device, &size, node->attr, gpu);
     for (int32_t i = 0; i < n; i++) {
+        char file[64];
+        snprintf(file, sizeof file, "batched_%s", gpu[i].file);
         tutti_launch *launch =
-            tutti_candidate_launch(out, tutti_lowering_candidate(out, gpu[i].name),
-                                   "batched_matmul.cl", "matmul_tile", "%s", gpu[i].options);
+            tutti_candidate_launch(out, tutti_lowering_candidate(out, gpu[i].name), file,
+                                   gpu[i].entry, "%s", gpu[i].options);
         add_operands(node, out, launch, p, (int64_t[]){1}, 1);
         tutti_launch_range(
             launch,

@@ -34,13 +34,14 @@ typedef struct tutti_matmul_size {
 
 /* How a GPU kernel is built and divided into work-groups. */
 typedef struct tutti_matmul_gpu {
-    char name[32]; /* of the candidate */
+    char name[32];            /* of the candidate */
+    const char *file, *entry; /* of matmul; of batched_matmul with "batched_" before it */
     char options[96];
     int64_t columns; /* per work-group */
     int64_t per_item[2], local[2];
     int64_t splits;
 } tutti_matmul_gpu;
-#define TUTTI_MATMUL_GPU_MAX 3
+#define TUTTI_MATMUL_GPU_MAX 5
 
 /* The best guess first; none where work-groups or local memory are too small. */
 int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul_size *size,

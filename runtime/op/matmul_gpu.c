@@ -2,6 +2,7 @@
  * estimate of how long they take. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "op/matmul.h"
 
@@ -16,18 +17,29 @@
 /* Parts of K shorter than this do not repay the sums. */
 #define PART_MIN   128
 #define SPLITS_MAX 16
+/* Candidates that any GPU can run. */
+#define PLAIN_MAX 3
 
-/* A kernel with its tile: bm x bn outputs per work-group, tm x tn per work-item. */
+/* On which devices a kernel runs. */
+typedef enum needs { ANY_GPU, TENSOR_UNITS, SUB_GROUPS } needs;
+
+/* A kernel with its tile: bm x bn outputs per work-group, tm x tn per work-item, strips of bk. */
 typedef struct tile {
     const char *name;
+    needs needs;
     int bm, bn, bk, tm, tn;
-    double rate; /* of a filled compute unit, against the best of the table */
+    double rate; /* of a filled compute unit, against tile128 on the same device */
 } tile;
 
 static const tile tiles[] = {
-    {"tile128", 128, 128, 8, 8, 8, 1.0},
-    {"tile64", 64, 64, 16, 8, 4, 0.8},
-    {"tile32", 32, 32, 16, 4, 4, 0.5},
+    {"tile128", ANY_GPU, 128, 128, 8, 8, 8, 1.0},
+    {"tile64", ANY_GPU, 64, 64, 16, 8, 4, 0.8},
+    {"tile32", ANY_GPU, 32, 32, 16, 4, 4, 0.5},
+    /* Sums of three products of tf32 numbers. */
+    {"tf32x3_128", TENSOR_UNITS, 128, 128, 16, 8, 8, 2.0},
+    {"tf32x3_64", TENSOR_UNITS, 64, 64, 16, 8, 4, 1.6},
+    {"sub_group16", SUB_GROUPS, 64, 32, 16, 16, 2, 1.0},
+    {"sub_group8", SUB_GROUPS, 32, 16, 8, 8, 2, 0.7},
 };
 
 typedef struct offer {
@@ -44,9 +56,27 @@ static int items_of(const tile *t) {
     return t->bm / t->tm * (t->bn / t->tn);
 }
 
+/* Where tensor units multiply tf32 at eight times the rate of f32 or more, three products in place of
+ * one are a gain: NVIDIA's large chips (A100, H100, B200). On the others the rates are equal. */
+static bool has_fast_tf32(const tutti_device_info *device) {
+    const uint32_t minor = device->compute_capability % 10;
+    const uint32_t major = device->compute_capability / 10;
+    return (major == 8 || major == 9 || major == 10) && (minor == 0 || (major == 10 && minor == 3));
+}
+
 static bool fits(const tile *t, const tutti_device_info *device) {
-    return device->max_work_group >= (uint32_t)items_of(t) &&
-           device->local_memory_bytes >= (uint64_t)(8 * t->bk * (t->bm + t->bn));
+    const int floats = t->needs == TENSOR_UNITS ? 2 * (t->bm + t->bn) * (t->bk + 8)
+                       : t->needs == SUB_GROUPS ? 0
+                                                : 2 * (t->bm + t->bn) * t->bk;
+    if (device->max_work_group < (uint32_t)items_of(t) ||
+        device->local_memory_bytes < 4 * (uint64_t)floats)
+        return false;
+    if (t->needs == TENSOR_UNITS)
+        return has_fast_tf32(device);
+    if (t->needs == SUB_GROUPS) /* of bk work-items; some extensions' names go on, they build on it */
+        return device->sub_group_size == (uint32_t)t->bk &&
+               strstr(device->extensions, "cl_intel_subgroups") != NULL;
+    return true;
 }
 
 static double estimate(const tile *t, const tutti_device_info *device,
@@ -78,25 +108,34 @@ static int by_estimate(const void *a, const void *b) {
 }
 
 static void write_offer(const offer *o, const tutti_matmul_attr *attr, tutti_matmul_gpu *out) {
+    static const char *const entries[] = {"matmul_tile", "matmul_mma", "matmul_sub_group"};
+    static const char *const files[] = {"matmul.cl", "matmul_mma.cl", "matmul_sub_group.cl"};
     const tile *t = o->tile;
-    *out = (tutti_matmul_gpu){.splits = o->splits,
+    *out = (tutti_matmul_gpu){.file = files[t->needs],
+                              .entry = entries[t->needs],
+                              .splits = o->splits,
                               .columns = t->bn,
                               .per_item = {t->tn, t->tm},
                               .local = {t->bn / t->tn, t->bm / t->tm}};
     snprintf(out->name, sizeof out->name, o->splits == 1 ? "%s" : "%s_split%d", t->name,
              (int)o->splits);
-    snprintf(out->options, sizeof out->options,
-             "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d -DTRANS_A=%d -DTRANS_B=%d", t->bm, t->bn,
-             t->bk, t->tm, t->tn, (int)attr->trans_a, (int)attr->trans_b);
+    const int length =
+        t->needs == SUB_GROUPS
+            ? snprintf(out->options, sizeof out->options, "-DSG=%d -DLY=%d -DTM=%d -DTN=%d", t->bk,
+                       t->bm / t->tm, t->tm, t->tn)
+            : snprintf(out->options, sizeof out->options, "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d",
+                       t->bm, t->bn, t->bk, t->tm, t->tn);
+    snprintf(out->options + length, sizeof out->options - (size_t)length,
+             " -DTRANS_A=%d -DTRANS_B=%d", (int)attr->trans_a, (int)attr->trans_b);
 }
 
-int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul_size *size,
-                             const tutti_matmul_attr *attr,
-                             tutti_matmul_gpu out[TUTTI_MATMUL_GPU_MAX]) {
+/* The best of those that need `any` device or not, in order. */
+static int32_t choose(const tutti_device_info *device, const tutti_matmul_size *size, bool any,
+                      int32_t most, offer *out) {
     offer offers[2 * TUTTI_COUNT(tiles)];
     int32_t n = 0, n_out = 0;
     for (int32_t i = 0; i < TUTTI_COUNT(tiles); i++) {
-        if (!fits(&tiles[i], device))
+        if ((tiles[i].needs == ANY_GPU) != any || !fits(&tiles[i], device))
             continue;
         offers[n++] = (offer){&tiles[i], 1, estimate(&tiles[i], device, size, 1)};
         const int64_t splits = size->may_split ? splits_for(&tiles[i], device, size) : 1;
@@ -104,12 +143,25 @@ int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul
             offers[n++] = (offer){&tiles[i], splits, estimate(&tiles[i], device, size, splits)};
     }
     qsort(offers, (size_t)n, sizeof *offers, by_estimate);
-    while (n_out < n && n_out < TUTTI_MATMUL_GPU_MAX &&
-           offers[n_out].estimate <= OFFERED_WITHIN * offers[0].estimate) {
-        write_offer(&offers[n_out], attr, &out[n_out]);
-        n_out++;
+    for (; n_out < n && n_out < most; n_out++) {
+        if (offers[n_out].estimate > OFFERED_WITHIN * offers[0].estimate)
+            break;
+        out[n_out] = offers[n_out];
     }
     return n_out;
+}
+
+int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul_size *size,
+                             const tutti_matmul_attr *attr,
+                             tutti_matmul_gpu out[TUTTI_MATMUL_GPU_MAX]) {
+    offer offers[TUTTI_MATMUL_GPU_MAX];
+    int32_t n = choose(device, size, true, PLAIN_MAX, offers);
+    /* Kernels for special units follow: the first candidate is taken unseen where nothing is
+     * measured, and only measuring checks results. */
+    n += choose(device, size, false, TUTTI_MATMUL_GPU_MAX - PLAIN_MAX, offers + n);
+    for (int32_t i = 0; i < n; i++)
+        write_offer(&offers[i], attr, &out[i]);
+    return n;
 }
 
 /* One candidate of matmul. */
@@ -124,7 +176,7 @@ static void lower_one(const tutti_node_info *node, tutti_lowering *out, const tu
             out, candidate,
             (tutti_extent){4 * gpu->splits * count.base, 4 * gpu->splits * count.per_sample});
     tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, "matmul.cl", "matmul_tile", "%s", gpu->options);
+        tutti_candidate_launch(out, candidate, gpu->file, gpu->entry, "%s", gpu->options);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->in[1]);
     if (gpu->splits > 1)

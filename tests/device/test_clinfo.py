@@ -86,7 +86,8 @@ FIELDS = {
         for name in ("char", "short", "int", "long", "half", "float", "double")},
 }
 # Ours alone: decided by Tutti, not by one query.
-OWN = {"id", "index", "usable", "reason", "duplicate_of", "sub_groups", "quirks"}
+OWN = {"id", "index", "usable", "reason", "duplicate_of", "sub_groups", "sub_group_size",
+       "compute_capability", "quirks"}
 PLATFORM = {
     "name": lambda p: text(p["CL_PLATFORM_NAME"]),
     "vendor": lambda p: text(p["CL_PLATFORM_VENDOR"]),
