@@ -13,7 +13,9 @@
 #include "base/strbuf.h"
 #include "exec/run.h"
 
-#define GRADIENTS_MAX 0.05 /* the most that all gradients together may be apart, relative */
+/* The most that all gradients together may be apart, relative: ReLUs with inputs near 0 change sides and norms
+ * cancel most of a gradient, so that deep networks amplify rounding (design 6); what is wrong or overflows is off by more. */
+#define GRADIENTS_MAX 0.25
 #define LOSS_MAX      0.02 /* relative to the loss, or to 1 where that is more */
 #define GAIN          0.97 /* of the time in f32 that auto wants a step to take at most */
 #define ROUNDS        9
@@ -22,7 +24,7 @@
 typedef struct side {
     tutti_plan *plan;
     tutti_run *run;
-    float *sums; /* all that devices sum up in a step: gradients, the loss, statistics */
+    float *sums; /* what the owner alone gets summed up in a step: gradients, the loss */
     double median_s;
     float loss;
 } side;
@@ -51,13 +53,15 @@ static const tutti_program *program_of(const trial *t, const side *s) {
     return &s->plan->devices[s->plan->owner].modes[t->mode].program;
 }
 
-/* Calls for each tensor that is summed over devices; returns how many elements they have. */
+static bool is_sum(const tutti_item *item) {
+    return item->kind == TUTTI_ITEM_REDUCE && item->place == TUTTI_PLACE_OWNER;
+}
+
 static size_t sums_count(const trial *t, const side *s) {
     const tutti_program *program = program_of(t, s);
     size_t count = 0;
     for (int32_t i = 0; i < program->n_items; i++)
-        for (int32_t k = 0;
-             program->items[i].kind == TUTTI_ITEM_REDUCE && k < program->items[i].n_tensors; k++)
+        for (int32_t k = 0; is_sum(&program->items[i]) && k < program->items[i].n_tensors; k++)
             count += (size_t)tutti_shape_count(
                 &t->graph->tensors[program->items[i].tensors[k].id].type.shape, 1);
     return count;
@@ -83,7 +87,8 @@ static void free_feeds(trial *t) {
     t->n_feeds = 0;
 }
 
-/* Real numbers in [0, 1), whole ones 0 or 1: right for pictures, labels and the indices of tables. */
+/* Real numbers in [0, 1), of samples that differ in their mean, whole ones 0 or 1: right for
+ * pictures, labels and the indices of tables. */
 static tutti_status make_feeds(trial *t) {
     const tutti_program *program = program_of(t, &t->exact);
     t->feeds = calloc((size_t)program->n_inputs + 1, sizeof *t->feeds);
@@ -98,11 +103,15 @@ static tutti_status make_feeds(trial *t) {
         t->feeds[t->n_feeds++] = (tutti_feed){program->inputs[i], data};
         tutti_rng rng;
         tutti_rng_begin(&rng, t->seed, program->inputs[i].id);
+        const size_t row = (size_t)tutti_shape_sample_count(&type->shape);
+        float mean = 0;
         for (size_t k = 0; k < count && type->dtype != TUTTI_BF16 && type->dtype != TUTTI_F16; k++)
-            if (type->dtype == TUTTI_F32)
-                ((float *)data)[k] = tutti_rng_uniform(&rng);
-            else
+            if (type->dtype == TUTTI_F32) {
+                mean = k % row == 0 ? tutti_rng_uniform(&rng) : mean;
+                ((float *)data)[k] = (mean + tutti_rng_uniform(&rng)) / 2;
+            } else {
                 ((int32_t *)data)[k] = (int32_t)tutti_rng_below(&rng, 2);
+            }
     }
     return TUTTI_OK;
 }
@@ -120,8 +129,7 @@ static tutti_status read_sums(const trial *t, side *s) {
     tutti_run_member *owner = &s->run->members[s->plan->owner];
     float *to = s->sums;
     for (int32_t i = 0; i < program->n_items; i++)
-        for (int32_t k = 0;
-             program->items[i].kind == TUTTI_ITEM_REDUCE && k < program->items[i].n_tensors; k++) {
+        for (int32_t k = 0; is_sum(&program->items[i]) && k < program->items[i].n_tensors; k++) {
             const tutti_tensor tensor = program->items[i].tensors[k];
             const tutti_region *region = tutti_member_region(owner, t->mode, tensor);
             const size_t count =
