@@ -35,6 +35,7 @@ F32, TF32, BF16 = 1e-6, 1e-3, 8e-3
 # Tile, further options, transposes, M, N, K, splits of K, largest error, or None where the result must be wrong:
 # by much more than the widest tolerance.
 RUNS = [
+    ("tile128", "", 1, 0, (131, 130, 21), 1, F32),
     ("mma64", "-DMMA=3", 0, 0, (70, 45, 37), 1, F32),
     ("mma64", "-DMMA=3", 0, 1, (36, 40, 44), 1, F32),
     ("mma64", "-DMMA=3", 1, 0, (33, 20, 300), 2, F32),
