@@ -324,10 +324,11 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
 tutti_status tutti_conv_lower(const tutti_node_info *node, const tutti_device_info *device,
                               tutti_lowering *out, const tutti_conv *p, bool transposed) {
     /* One candidate each: measuring would run the double-precision reference of a whole batch. */
-    if ((device->type & TUTTI_DEVICE_CPU) != 0 &&
-        tutti_winograd_lower(node, device, out, p, transposed))
-        return tutti_lowering_status(out);
-    if ((device->type & TUTTI_DEVICE_CPU) == 0 || !lower_cpu(node, device, out, p, transposed))
+    const bool done = (device->type & TUTTI_DEVICE_CPU) != 0
+                          ? tutti_winograd_lower(node, device, out, p, transposed) ||
+                                lower_cpu(node, device, out, p, transposed)
+                          : tutti_depthwise_lower(node, out, p, transposed);
+    if (!done)
         tutti_conv_lower_gpu(node, device, out, p, transposed ? "conv_transpose2d.cl" : "conv2d.cl",
                              times(p->images, p->oh * p->ow),
                              tutti_extent_const(p->c * p->r * p->s));

@@ -63,6 +63,11 @@ tutti_status tutti_conv_lower(const tutti_node_info *node, const tutti_device_in
 void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out, const tutti_conv *p, const char *file,
                           tutti_extent columns, tutti_extent inner);
+/* Add the candidate for one channel per group on GPUs; false where there is none. */
+bool tutti_depthwise_lower(const tutti_node_info *node, tutti_lowering *out, const tutti_conv *p,
+                           bool transposed);
+bool tutti_depthwise_weight_lower(const tutti_node_info *node, const tutti_device_info *device,
+                                  tutti_lowering *out, const tutti_conv *p);
 /* Adds the argument list CONV_SIZES. */
 void tutti_conv_sizes(tutti_lowering *out, tutti_launch *launch, const tutti_conv *p);
 /* The packed rows of x for `rows` rows of y, per channel (see cl/conv_cpu.clh). */

@@ -221,9 +221,12 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
                           tutti_lowering *out) {
     const tutti_conv p = view(node);
     const tutti_extent pixels = {p.images.base * p.oh * p.ow, p.images.per_sample * p.oh * p.ow};
-    const bool on_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
-    if (!(on_cpu && (tutti_winograd_weight_lower(node, device, out, &p) ||
-                     lower_taps(node, device, out, &p) || lower_cpu(node, device, out, &p))))
+    const bool done = (device->type & TUTTI_DEVICE_CPU) != 0
+                          ? tutti_winograd_weight_lower(node, device, out, &p) ||
+                                lower_taps(node, device, out, &p) ||
+                                lower_cpu(node, device, out, &p)
+                          : tutti_depthwise_weight_lower(node, device, out, &p);
+    if (!done)
         tutti_conv_lower_gpu(node, device, out, &p, "conv2d_weight_grad.cl",
                              tutti_extent_const(p.c * p.r * p.s), pixels);
     return tutti_lowering_status(out);
