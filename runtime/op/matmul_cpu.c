@@ -48,6 +48,8 @@ bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_
     while (group > 32 && count * ceil_div(rows, group) * total < 2 * units)
         group /= 2;
     fit.tiles = group / fit.mr;
+    if (rows > group)
+        fit.tiles = ceil_div(ceil_div(rows, fit.mr), ceil_div(rows, group));
     const int64_t limit = count * ceil_div(rows, group) * total / (4 * units);
     fit.panels = even_panels(ceil_div(columns, 16), fit.nv,
                              limit < 1        ? 1
