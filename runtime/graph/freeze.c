@@ -58,6 +58,7 @@ static tutti_status freeze(tutti_graph *graph) {
         return TUTTI_OUT_OF_MEMORY;
     TUTTI_TRY(check_updates(graph, changed_by));
     warn_unused(graph, used);
+    TUTTI_TRY(tutti_graph_recompute(graph));
     graph->frozen = true;
     return TUTTI_OK;
 }

@@ -25,6 +25,7 @@ typedef struct tutti_tensor_record {
     int32_t node;         /* producer of a result, else -1 */
     int32_t output;       /* which output of it */
     bool batch_sum;       /* see tutti_infer */
+    bool again;           /* computed again for the backward pass (graph/recompute.c) */
     bool want_grad;       /* params, and inputs that asked for it */
     tutti_tensor grad;    /* set by backward */
     tutti_tensor average; /* of a parameter: the state that optimize made for its average */
@@ -106,6 +107,9 @@ static inline bool tutti_op_mutates(const tutti_op *op, int32_t input) {
 }
 /* A number for a random stream of the graph (dropout's key). */
 uint32_t tutti_graph_random_stream(tutti_graph *graph);
+
+/* Lets the backward pass recompute cheap values, in place of keeping them (graph/recompute.c). */
+TUTTI_MUST_USE tutti_status tutti_graph_recompute(tutti_graph *graph);
 
 /* Shapes (graph/shape.c). */
 /* NumPy broadcasting of a and b, with the rule for the batch; false when they do not fit. */

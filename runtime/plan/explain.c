@@ -137,6 +137,24 @@ static void put_step(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
                             "", region_text(&step->scratch[k], region));
 }
 
+/* What the backward pass computes again has no memory between the passes. */
+static void put_again(tutti_strbuf *text, const tutti_plan *plan, const tutti_plan_mode *m,
+                      int64_t n) {
+    uint64_t bytes = 0;
+    char size[TEXT];
+    for (int32_t id = 1; id < plan->graph->n_tensors; id++) {
+        const tutti_tensor_record *record = &plan->graph->tensors[id];
+        if (!record->again || !m->program.used[id])
+            continue;
+        tutti_strbuf_printf(text, "%s%s", bytes == 0 ? "  for the backward pass: " : ", ",
+                            record->name);
+        bytes += (uint64_t)tutti_shape_count(&record->type.shape, n) *
+                 tutti_dtype_size_bytes(m->program.dtype[id]);
+    }
+    if (bytes > 0)
+        tutti_strbuf_printf(text, "; %s are not kept\n", bytes_text(bytes, size));
+}
+
 static void put_mode(tutti_strbuf *text, const tutti_plan *plan, const tutti_plan_device *device,
                      int mode) {
     const tutti_plan_mode *m = &device->modes[mode];
@@ -157,6 +175,7 @@ static void put_mode(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
                             "shape", "kernel", "predicted", "memory", "why");
     for (int32_t s = 0; s < m->n_steps; s++)
         put_step(text, plan, m, &m->steps[s]);
+    put_again(text, plan, m, device->capacity);
 }
 
 tutti_status tutti_plan_explain(const tutti_plan *plan, char **out_text) {
