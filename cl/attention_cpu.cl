@@ -24,7 +24,7 @@ static inline float soften(__local float *s, __global const float *mask, int mas
     const float16 base = (float16)(now == -INFINITY ? 0.0f : now);
     float16 sum = (float16)(0.0f);
     for (int c = 0; c < columns; c += 16) {
-        const float16 p = exp(local16(s + c) - base);
+        const float16 p = exp16_f32(local16(s + c) - base);
         put16(s + c, p);
         sum += p;
     }

@@ -74,7 +74,8 @@ attention_dq_cpu(__global const float *restrict q, __global const float *restric
                     float16 x = local16(s + r * COLUMNS + c) * (float16)(scale);
                     if (masked && c < visible)
                         x += mask16(mask + i * mask_i + (j + c) * mask_j, mask_j, visible - c);
-                    x = exp(x - base) * (local16(ds + r * COLUMNS + c) - (float16)(row_delta[row]));
+                    x = exp16_f32(x - base) *
+                        (local16(ds + r * COLUMNS + c) - (float16)(row_delta[row]));
                     x = select((float16)(0.0f), x, (int16)(c) + LANES < (int16)(visible));
                     x = select(x, (float16)(0.0f), base == (float16)(-INFINITY));
                     put16(ds + r * COLUMNS + c, x);
@@ -146,7 +147,7 @@ attention_dkv_cpu(__global const float *restrict q, __global const float *restri
                     float16 x = local16(p + r * COLUMNS + c) * (float16)(scale);
                     if (masked)
                         x += mask16(mask + (i + c) * mask_i + j * mask_j, mask_i, count - c);
-                    x = exp(x - local16(column_lse + c));
+                    x = exp16_f32(x - local16(column_lse + c));
                     if (causal)
                         x = select((float16)(0.0f), x, (int16)(i + c) + LANES >= (int16)(j));
                     put16(p + r * COLUMNS + c, x);
@@ -244,7 +245,7 @@ attention_grad_cpu(__global const float *restrict q, __global const float *restr
                         float16 x = local16(tile + r * COLUMNS + c) * (float16)(scale);
                         if (masked && c < visible)
                             x += mask16(mask + row * mask_i + (j + c) * mask_j, mask_j, visible - c);
-                        x = select((float16)(0.0f), exp(x - base),
+                        x = select((float16)(0.0f), exp16_f32(x - base),
                                    (int16)(c) + LANES < (int16)(visible));
                         put16(tile + r * COLUMNS + c, x);
                         put16(dtile + r * COLUMNS + c,
