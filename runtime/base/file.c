@@ -99,7 +99,7 @@ static tutti_status open_temporary(const char *path, char temporary[4096], int *
 tutti_status tutti_file_check_write(const char *path) {
     char temporary[4096];
     struct stat info;
-    int fd;
+    int fd = -1;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         errno = EISDIR;
         return io_fail("write", path);
@@ -113,7 +113,7 @@ tutti_status tutti_file_check_write(const char *path) {
 tutti_status tutti_file_write(const char *path, unsigned mode, const void *data,
                               size_t size_bytes) {
     char temporary[4096];
-    int fd;
+    int fd = -1;
     TUTTI_TRY(open_temporary(path, temporary, &fd));
     bool good =
         fchmod(fd, (mode_t)mode) == 0 && tutti_fd_write(fd, data, size_bytes) && fsync(fd) == 0;

@@ -233,7 +233,7 @@ tutti_status tutti_split_order(int64_t n, double fraction, uint64_t seed, const 
 
 tutti_status tutti_dataset_split(const tutti_dataset *dataset, double fraction, uint64_t seed,
                                  tutti_dataset **out_first, tutti_dataset **out_second) {
-    int64_t *order, n_first;
+    int64_t *order = NULL, n_first = 0;
     *out_first = *out_second = NULL;
     TUTTI_TRY(tutti_split_order(dataset->n, fraction, seed, dataset->source, &n_first, &order));
     tutti_status status = pick(dataset, order, n_first, out_first);

@@ -223,7 +223,7 @@ static void scan_source(scan *s) {
 static void put_defines(tutti_strbuf *out, const char *options, names *defined, bool text) {
     for (const char *p = options + strspn(options, " "); *p != '\0'; p += strspn(p, " ")) {
         const char *define;
-        size_t length;
+        size_t length = 0;
         p = next_option(p, &define, &length);
         if (define == NULL)
             continue;

@@ -163,7 +163,7 @@ static tutti_status get_record(const tutti_json *json, const cJSON *object, tutt
     TUTTI_TRY(get_text(json, object, "op", &out->op));
     TUTTI_TRY(get_text(json, object, "shapes", &out->shapes));
     TUTTI_TRY(get_candidates(json, object, out));
-    double n, winner;
+    double n = 0, winner = 0;
     TUTTI_TRY(get_number(json, object, "n", 1, 1e15, &n));
     TUTTI_TRY(get_number(json, object, "winner", -1, out->n_candidates - 1, &winner));
     out->n = (int64_t)n;
@@ -274,7 +274,7 @@ static tutti_status add_device(tutti_tuning_pack *pack, tutti_tuning_pack_device
 
 tutti_status tutti_tuning_pack_add(tutti_tuning_pack *pack, const tutti_device_info *device,
                                    const tutti_tunings *tunings) {
-    tutti_tuning_pack_device *d;
+    tutti_tuning_pack_device *d = NULL;
     TUTTI_TRY(add_device(pack, &d));
     d->name = strdup(device->name);
     d->driver = strdup(device->driver_version);
@@ -360,7 +360,7 @@ static tutti_status get_pack(const tutti_json *json, tutti_tuning_pack *out) {
     if (!cJSON_IsArray(devices) || !cJSON_IsString(digest))
         return tutti_json_fail(json, root, "\"devices\" must be a list and \"digest\" a text");
     cJSON_ArrayForEach(item, devices) {
-        tutti_tuning_pack_device *d;
+        tutti_tuning_pack_device *d = NULL;
         const cJSON *device = tutti_json_member(item, "device");
         if (!cJSON_IsObject(device))
             return tutti_json_fail(json, item, "\"device\" must be an object");
