@@ -57,7 +57,8 @@ static void input_range(const tutti_op *op, int32_t i, tutti_dtype dtype, float 
     *hi = dtype != TUTTI_I32 ? 1.0F : 2.0F;
     for (int32_t e = 0; e < op->n_examples; e++) {
         const tutti_op_example *example = &op->examples[e];
-        if (example->refused != NULL || i >= example->n_in || example->in[i].dtype != (dtype == TUTTI_I32 ? TUTTI_I32 : TUTTI_F32))
+        if (example->refused != NULL || i >= example->n_in ||
+            example->in[i].dtype != (dtype == TUTTI_I32 ? TUTTI_I32 : TUTTI_F32))
             continue;
         if (example->in[i].lo != 0.0F || example->in[i].hi != 0.0F) {
             *lo = example->in[i].lo;

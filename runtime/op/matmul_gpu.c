@@ -73,7 +73,8 @@ static bool fits(const tile *t, const tutti_device_info *device) {
         return false;
     if (t->needs == TENSOR_UNITS)
         return has_fast_tf32(device);
-    if (t->needs == SUB_GROUPS) /* of bk work-items; some extensions' names go on, they build on it */
+    /* Of bk work-items. Extensions whose names go on build on this one. */
+    if (t->needs == SUB_GROUPS)
         return device->sub_group_size == (uint32_t)t->bk &&
                strstr(device->extensions, "cl_intel_subgroups") != NULL;
     return true;
