@@ -136,8 +136,10 @@ static void scan_directive(scan *s) {
     if (take_word(s, "define") || take_word(s, "undef")) {
         add(&s->macros, s->p, name_length(s->p));
     } else if (take_word(s, "pragma")) {
-        /* One that lasts to the end of the program, such as FP_CONTRACT, would reach others. */
+        /* One that lasts to the end of the program, such as FP_CONTRACT, would reach others; a
+         * diagnostic may. */
         s->refused |= !(take_word(s, "OPENCL") && take_word(s, "EXTENSION")) &&
+                      !(take_word(s, "clang") && take_word(s, "diagnostic")) &&
                       !take_word(s, "unroll") && !take_word(s, "once");
     }
     while (*s->p != '\0' && *s->p != '\n') {

@@ -1,6 +1,8 @@
 #include "fixture.h"
+#include "kernel/embedded.h"
 #include "kernel/merge.h"
 #include "kernel/programs.h"
+#include "kernel/source.h"
 
 static char directory[512];
 static tutti_device device;
@@ -123,6 +125,28 @@ static void what_cannot_be_merged_is_built_alone(void **state) {
     tutti_kernels_free(u.kernels);
 }
 
+/* One that is not costs a program of its own wherever it is used. */
+static void shipped_kernels_can_be_merged(void **state) {
+    (void)state;
+    tutti_source_path path;
+    OK(tutti_source_path_make(NULL, &path));
+    int32_t index = 0;
+    for (int i = 0; i < tutti_embedded_kernel_count; i++) {
+        const char *name = tutti_embedded_kernels[i].name;
+        char *text;
+        tutti_strbuf out = {0};
+        if (strcmp(name, "selftest.cl") == 0)
+            continue;
+        OK(tutti_source_load(&path, name, &text));
+        if (!tutti_merge_add(&out, index++, text, "", NULL, 0))
+            fail_msg("%s cannot be merged", name);
+        tutti_strbuf_free(&out);
+        free(text);
+    }
+    tutti_source_path_free(&path);
+    assert_true(index > 0);
+}
+
 static void faults_are_blamed_on_the_right_one(void **state) {
     (void)state;
     units u;
@@ -229,6 +253,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_do_not_see_each_other),
         cmocka_unit_test(what_cannot_be_merged_is_built_alone),
+        cmocka_unit_test(shipped_kernels_can_be_merged),
         cmocka_unit_test(faults_are_blamed_on_the_right_one),
         cmocka_unit_test(kernels_wanted_later_are_found),
         cmocka_unit_test(second_start_compiles_nothing),
