@@ -6,8 +6,8 @@
  * 16 x 8, which one instruction multiplies (PTX: mma.sync, which OpenCL C reaches by asm only). BK is
  * 16. How exact that is, MMA says:
  *   3   operands are sums of two numbers of 11 bits, of whose four products the smallest is left out;
- *       each step's eight terms are added to the sum by an ordinary addition: as exact as f32. An
- *       infinite operand gives NaN.
+ *       each step's eight terms are added to the sum by an ordinary addition. An operand that is
+ *       infinite, or rounds to it, gives NaN; errors are a few units of f32.
  *   1   operands are rounded to tf32, 11 bits.
  *   16  operands are rounded to bf16, 8 bits, at twice the speed.
  *
@@ -43,7 +43,7 @@
 #define WN     32
 #define BLOCKS (WM / 16) /* of A in a warp's part */
 #define PANELS (WN / 8)  /* of B */
-#define STEP   (MMA == 16 ? 16 : 8)
+#define K_STEP   (MMA == 16 ? 16 : 8)
 
 #ifndef MMA_STATE /* a test puts plain C in the place of the instructions */
 #define MMA_STATE
@@ -110,7 +110,7 @@ static inline void load_a(__local const float *strip, const int i, const int k, 
                           uint big[4], uint small[4]) {
 #pragma unroll
     for (int r = 0; r < 4; r++)
-        load_pair(strip, i + lane / 4 + r % 2 * 8, k + lane % 4 * (STEP / 8) + r / 2 * (STEP / 2),
+        load_pair(strip, i + lane / 4 + r % 2 * 8, k + lane % 4 * (K_STEP / 8) + r / 2 * (K_STEP / 2),
                   BM, !TRANS_A, &big[r], &small[r]);
 }
 
@@ -119,7 +119,7 @@ static inline void load_b(__local const float *strip, const int j, const int k, 
                           uint big[2], uint small[2]) {
 #pragma unroll
     for (int r = 0; r < 2; r++)
-        load_pair(strip, j + lane / 4, k + lane % 4 * (STEP / 8) + r * (STEP / 2), BN, TRANS_B,
+        load_pair(strip, j + lane / 4, k + lane % 4 * (K_STEP / 8) + r * (K_STEP / 2), BN, TRANS_B,
                   &big[r], &small[r]);
 }
 
@@ -163,7 +163,7 @@ matmul_mma(__global const float *restrict a, __global const float *restrict b,
         __local const float *from_a = (__local const float *)strip_a[now];
         __local const float *from_b = (__local const float *)strip_b[now];
 #pragma unroll 1
-        for (int k = 0; k < BK; k += STEP) { /* unrolled, 255 registers would not do */
+        for (int k = 0; k < BK; k += K_STEP) { /* unrolled, 255 registers would not do */
             uint big_a[BLOCKS][4], small_a[BLOCKS][4], big_b[PANELS][2], small_b[PANELS][2];
 #pragma unroll
             for (int i = 0; i < BLOCKS; i++)
