@@ -1,5 +1,5 @@
 /* exp, erf, erfc and GELU of cl/exp.clh and cl/erf.clh, compiled for the host, against double precision:
- * over random bit patterns, so that every exponent is as likely. */
+ * over random bit patterns, so that every exponent is as likely. All numbers of f16 by cl/storage.clh. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +14,7 @@
 #include "base/rng.h"
 #include "seed.h"
 
-/* Unsigned where a device has int: what overflows there is not used. */
-static inline uint32_t as_int(float x) {
+static inline uint32_t as_uint(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
@@ -27,17 +26,26 @@ static inline float as_float(uint32_t bits) {
     return x;
 }
 
-static inline uint32_t convert_int(float x) {
-    return fabsf(x) < 1e9F ? (uint32_t)(int32_t)x : 0x80000000U;
-}
-
-#define fabs(x)        fabsf(x)
-#define fma(x, y, z)   fmaf(x, y, z)
-#define copysign(x, y) copysignf(x, y)
+/* Unsigned where a device has int: what overflows there is not used. */
+#define int uint32_t
+#define as_int(x)        as_uint(x)
+#define convert_float(x) ((float)(int32_t)(x))
+#define fabs(x)          fabsf(x)
+#define fma(x, y, z)     fmaf(x, y, z)
+#define copysign(x, y)   copysignf(x, y)
 #include "../../cl/erf.clh"
+#undef int
 #undef fabs
 #undef fma
 #undef copysign
+
+#define F16_BITS
+#define __global
+#define uint   uint32_t
+#define ushort uint16_t
+#include "../../cl/storage.clh"
+#undef uint
+#undef ushort
 
 #define DRAWS 300000
 #define TINY  1e-37 /* smaller results may be 0 */
@@ -105,11 +113,41 @@ static void ends_of_the_range(void **state) {
             assert_true(isnan(functions[f].function(as_float(0x7FC00000U | payload))));
 }
 
+/* Among them those below 2^-14, with results that are normal numbers, also where others count as 0. */
+static void all_numbers_of_16_bits(void **state) {
+    (void)state;
+#ifdef __SSE__
+    const unsigned mode = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(mode | 0x8040U); /* subnormal operands and results are 0 */
+#endif
+    uint32_t got[65536];
+    for (uint32_t bits = 0; bits < 65536; bits++)
+        got[bits] = as_uint(f16_of_bits((uint16_t)bits));
+#ifdef __SSE__
+    __builtin_ia32_ldmxcsr(mode);
+#endif
+    for (uint32_t bits = 0; bits < 65536; bits++) {
+        const uint32_t exponent = bits >> 10 & 31, fraction = bits & 1023;
+        const float x = as_float(got[bits]);
+        const double size = exponent == 0   ? ldexp(fraction, -24)
+                            : exponent < 31 ? ldexp(fraction + 1024, (int32_t)exponent - 25)
+                                            : INFINITY;
+        assert_int_equal(got[bits] >> 31, bits >> 15);
+        if (exponent == 31 && fraction != 0) {
+            assert_true(isnan(x));
+            continue;
+        }
+        assert_true((double)fabsf(x) == size);
+        assert_int_equal(bits_of_f16(x), bits);
+    }
+}
+
 int main(void) {
     seed = test_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(functions_are_close_to_the_exact_ones),
         cmocka_unit_test(ends_of_the_range),
+        cmocka_unit_test(all_numbers_of_16_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
