@@ -158,6 +158,10 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     int64_t d[TUTTI_MAX_RANK], s[TUTTI_MAX_RANK];
     layout(node, d, s);
 
+    /* First, for where nothing is measured. */
+    if ((device->type & TUTTI_DEVICE_CPU) != 0)
+        lower_vectors(node, out);
+
     tutti_launch *launch = tutti_candidate_launch(
         out, tutti_lowering_candidate(out, "plain"), "permute.cl", "permute", LAYOUT_OPTIONS, d[1],
         d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]);
@@ -165,9 +169,6 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, count);
     tutti_launch_range(launch, count, 1, 64);
-
-    if ((device->type & TUTTI_DEVICE_CPU) != 0)
-        lower_vectors(node, out);
 
     bool swaps_last = attr->rank >= 2 && attr->perm[attr->rank - 2] == attr->rank - 1;
     for (int32_t i = 0; i < attr->rank - 2; i++)
