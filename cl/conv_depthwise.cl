@@ -67,6 +67,7 @@ depthwise_weight(__global const float *restrict x, __global const float *restric
     const int per_slice = (images + slices - 1) / slices;
     const int begin = min(images, slice * per_slice), end = min(images, begin + per_slice);
     float sum[R * S];
+#pragma unroll
     for (int t = 0; t < R * S; t++)
         sum[t] = 0.0f;
     for (int i = id; i < (end - begin) * (OH * OW); i += LOCAL) {
@@ -83,6 +84,7 @@ depthwise_weight(__global const float *restrict x, __global const float *restric
                     sum[r * S + s] = fma(d, from[h * W + v], sum[r * S + s]);
             }
     }
+#pragma unroll
     for (int t = 0; t < R * S; t++) {
         sums[id] = sum[t];
         barrier(CLK_LOCAL_MEM_FENCE);

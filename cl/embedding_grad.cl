@@ -6,7 +6,7 @@
  * embedding_grad_sort  one work-item; first (V + 1 ints) and order (R ints): the rows of v are
  *                      order[first[v]..first[v + 1] - 1], ascending
  * embedding_grad_sum   a work-item per ROWS table rows; global (ceil(V / ROWS))
- * For GPUs a search, V * R comparisons in all:
+ * For GPUs a search, ceil(D / LOCAL) * V * R comparisons in all:
  * embedding_grad_scan  a work-group of LOCAL work-items per LOCAL columns of a table row; global
  *                      (ceil(D / LOCAL) * LOCAL, V)
  */
