@@ -119,10 +119,6 @@ tutti_conv_strip tutti_conv_strip_of(const tutti_conv *p, bool transposed, int64
         if (!transposed && taps[d] > 1)
             strip.phases *= a->stride[d];
     strip.plane = 16 * (ceil_div((rows + reach[0]) * strip.pitch, 16) | 1);
-    /* In operations on vectors; runs through the plane are stored in pieces. */
-    const int64_t inner = p->c * p->r * p->s;
-    strip.rowwise = rows * ceil_div(columns, 16) * (inner + 2) <=
-                    ceil_div(rows * strip.pitch, 16) * (inner + 8);
     return strip;
 }
 

@@ -73,7 +73,6 @@ void tutti_conv_sizes(tutti_lowering *out, tutti_launch *launch, const tutti_con
 /* The packed rows of x for `rows` rows of y, per channel (see cl/conv_cpu.clh). */
 typedef struct tutti_conv_strip {
     int64_t phases, pitch, plane, reach_w;
-    bool rowwise; /* vectors of 16 along rows waste less than through the plane */
 } tutti_conv_strip;
 tutti_conv_strip tutti_conv_strip_of(const tutti_conv *p, bool transposed, int64_t rows);
 

@@ -78,10 +78,17 @@ static int64_t at_least_1(int64_t a) {
     return a < 1 ? 1 : a;
 }
 
+/* Whether vectors of 16 along rows waste less than through the plane: in operations on vectors; runs
+ * through the plane are stored in pieces. */
+static bool is_rowwise(const tutti_conv *p, int64_t rows, int64_t pitch) {
+    const int64_t inner = p->c * p->r * p->s;
+    return rows * ceil_div(p->ow, 16) * (inner + 2) <= ceil_div(rows * pitch, 16) * (inner + 8);
+}
+
 /* Bytes of local memory for that many images by that many rows of y, with k channels of dy. */
 static int64_t strip_bytes(const tutti_conv *p, int64_t k, int64_t batch, int64_t rows) {
     const tutti_conv_strip s = tutti_conv_strip_of(p, false, rows);
-    const int64_t dy_pitch = s.rowwise ? 16 * ceil_div(p->ow, 16) : s.pitch;
+    const int64_t dy_pitch = is_rowwise(p, rows, s.pitch) ? 16 * ceil_div(p->ow, 16) : s.pitch;
     return 4 * batch *
            (p->c * s.phases * s.plane + 32 + s.reach_w + k * 16 * ceil_div(rows * dy_pitch, 16));
 }
@@ -128,7 +135,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     tutti_launch_local(out, launch, (size_t)strip_bytes(p, k, batch, rows));
     tutti_conv_sizes(out, launch, p);
     const int64_t sizes[] = {slices, parts, batch, rows,
-                             tutti_conv_strip_of(p, false, rows).rowwise};
+                             is_rowwise(p, rows, tutti_conv_strip_of(p, false, rows).pitch)};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
     tutti_launch_range(launch, tutti_extent_const(slices), 1, 1);
