@@ -42,15 +42,20 @@ static tutti_status run_once(bench_op *op, const tutti_fetch *fetch, int32_t n_f
     return tutti_run_step(op->run, op->mode, op->n, feeds, op->n_feeds, fetch, n_fetches);
 }
 
-/* An op of the list, alone or with what was fused into it ("matmul+add"). */
+/* An op of the list, alone or fused with others ("matmul+add"). */
 static bool named(const char *list, const char *name) {
-    while (*list != '\0') {
-        const size_t length = strcspn(list, ",");
-        if (strncmp(list, name, length) == 0 && (name[length] == '\0' || name[length] == '+'))
-            return true;
-        list += length + (list[length] == ',');
+    for (;; name++) {
+        const size_t length = strcspn(name, "+");
+        for (const char *op = list; *op != '\0'; op += *op == ',') {
+            const size_t op_length = strcspn(op, ",");
+            if (op_length == length && strncmp(op, name, length) == 0)
+                return true;
+            op += op_length;
+        }
+        name += length;
+        if (*name == '\0')
+            return false;
     }
-    return false;
 }
 
 /* The step's node when it is launched here, else NULL. */

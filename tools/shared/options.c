@@ -1,5 +1,6 @@
 #include "shared/options.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,6 +56,7 @@ static int refuse(const tool *t, const char *argument) {
 int tool_next(const tool *t, int argc, char **argv, int *out_code) {
     struct option table[TOOL_OPTIONS_MAX + 3] = {{"help", no_argument, NULL, 'h'},
                                                  {"version", no_argument, NULL, VERSION}};
+    assert(t->n_options <= TOOL_OPTIONS_MAX);
     for (int i = 0; i < t->n_options; i++)
         table[i + 2] = (struct option){
             t->options[i].name, t->options[i].argument != NULL ? required_argument : no_argument,
