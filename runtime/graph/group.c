@@ -93,7 +93,7 @@ static int32_t find_members(const grouping *g, int32_t first, int32_t end,
     for (int32_t k = first; k < end && n < TUTTI_GROUP_SLOTS; k++) {
         const int64_t count = tutti_shape_sample_count(&items[k].node.in_type[0].shape);
         if (g->taken[k] || g->depth[k] != g->depth[first] || !alike(&items[k], &items[first]) ||
-            elements + count > ELEMENTS_MAX)
+            (k > first && elements + count > ELEMENTS_MAX))
             continue;
         elements += count;
         members[n++] = k;

@@ -122,8 +122,10 @@ static tutti_status visit(tutti_attachment *a, int32_t k, int32_t *at) {
     if ((base->op->flags & TUTTI_OP_PROLOGUE) == 0)
         return TUTTI_OK;
     const int32_t from = a->producer[base->in[0].id];
-    if (from < 0 || !tutti_attach_is_chain(&a->p->items[from]) ||
-        !tutti_attach_beside(a, from, k) || tutti_attach_reads(base, base->in[0]) != 1)
+    /* Summed over devices since, what the chain made is another value. */
+    if (from < 0 || a->reduced[a->root[base->in[0].id]] > from ||
+        !tutti_attach_is_chain(&a->p->items[from]) || !tutti_attach_beside(a, from, k) ||
+        tutti_attach_reads(base, base->in[0]) != 1)
         return TUTTI_OK;
     tutti_prologue l = {.chain = a->p->items[from].node, .base = *base};
     while (l.chain.out[l.loaded].id != base->in[0].id)

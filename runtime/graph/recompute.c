@@ -90,20 +90,22 @@ static bool collect(const recompute *r, tutti_tensor tensor, int32_t at, copies 
     return true;
 }
 
-/* True when the node may come behind node `at`: nothing until there reads its results. */
-static bool can_wait(const recompute *r, int32_t n, int32_t at) {
-    const tutti_node *node = &r->graph->nodes[n];
-    for (int32_t i = 0; i < node->n_out; i++)
-        if (r->first[node->out[i].id] <= at)
-            return false;
-    return r->behind[n] < 0;
-}
-
 static bool reads(const tutti_node *node, tutti_tensor tensor) {
     for (int32_t i = 0; i < node->n_in; i++)
         if (node->in[i].id == tensor.id)
             return true;
     return false;
+}
+
+/* True when the node may come behind node `at`: nothing until there reads its results. Not all that
+ * follows need be of the backward pass, so `first` does not tell. */
+static bool can_wait(const recompute *r, int32_t n, int32_t at) {
+    const tutti_node *node = &r->graph->nodes[n];
+    for (int32_t k = n + 1; k <= at; k++)
+        for (int32_t i = 0; i < node->n_out; i++)
+            if (reads(&r->graph->nodes[k], node->out[i]))
+                return false;
+    return r->behind[n] < 0;
 }
 
 /* The first elementwise reader, when it is near and those before it can come behind the elementwise

@@ -62,6 +62,11 @@ static void equal_updates_are_grouped(void **state) {
     expect_updates(counts, 40, &(tutti_optimizer){.kind = TUTTI_SGD},
                    "sgd x 16, sgd x 16, sgd x 8");
     expect_updates(counts, 17, &(tutti_optimizer){.kind = TUTTI_ADAGRAD}, "adagrad x 16, adagrad");
+    /* More elements than a group may have: an update of its own, wherever it stands. */
+    expect_updates((int64_t[]){(INT64_C(1) << 30) + 1, 7, 5}, 3,
+                   &(tutti_optimizer){.kind = TUTTI_ADAM}, "adam, adam x 2");
+    expect_updates((int64_t[]){7, 5, (INT64_C(1) << 30) + 1}, 3,
+                   &(tutti_optimizer){.kind = TUTTI_ADAM}, "adam x 2, adam");
     /* Norms of each parameter: launches of its own. */
     expect_updates(counts, 2, &(tutti_optimizer){.kind = TUTTI_LAMB}, "lamb, lamb");
     /* What reads a new parameter, or a sum, comes after all of them. */

@@ -128,6 +128,15 @@ static void test_refused(void **state) {
     output(g, "b", tutti_sum(g, tutti_mul(g, mean, mean), 1, (int32_t[]){1}, false));
     expect(g, TUTTI_PREDICT, "matmul+relu sum sum | mul+sum");
     done(g);
+
+    /* What the chain made is summed over devices before the op reads it. */
+    g = fresh();
+    const tutti_tensor z = rows(g, "z", 6);
+    const tutti_tensor over_batch = tutti_mean(g, z, 1, (int32_t[]){0}, false);
+    const tutti_tensor peak = tutti_max(g, over_batch, 1, (int32_t[]){0}, false);
+    output(g, "y", tutti_div(g, z, peak));
+    expect(g, TUTTI_PREDICT, "sum scale_over_batch | max div");
+    done(g);
 }
 
 static const tutti_device_info gpu = {.type = TUTTI_DEVICE_GPU,

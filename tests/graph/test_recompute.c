@@ -171,6 +171,38 @@ static void test_choice(void **state) {
     assert_int_equal(copies_of(through_alias, false), 0);
 }
 
+/* A node that waits for the work that a copy is fused with does not wait beyond its readers, even those
+ * that were added after the backward pass. */
+static void test_order(void **state) {
+    (void)state;
+    tutti_graph *g = fresh();
+    tutti_arena arena = {0};
+    const tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 64});
+    const tutti_init uniform = {TUTTI_INIT_UNIFORM, -1, 1};
+    const tutti_tensor side = tutti_graph_param(g, "side", 2, (int64_t[]){64, 64}, uniform);
+    const tutti_tensor weight = tutti_graph_param(g, "weight", 2, (int64_t[]){64, 64}, uniform);
+    assert_int_equal(tutti_graph_want_grad(g, x), TUTTI_OK);
+    const tutti_tensor v = tutti_relu(g, x);
+    const tutti_tensor s = tutti_matmul(g, x, side, false, false);
+    tutti_tensor y = tutti_add(g, s, tutti_matmul(g, v, weight, false, false));
+    for (int32_t i = 0; i < 9; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "l%d", (int)i);
+        y = tutti_nn_linear(g, y, 64, name, NULL);
+    }
+    assert_int_equal(tutti_graph_set_loss(g, loss_of(g, y)), TUTTI_OK);
+    assert_int_equal(tutti_graph_backward(g), TUTTI_OK);
+    const tutti_tensor grad = tutti_graph_grad(g, weight);
+    assert_int_equal(tutti_graph_set_output(g, "square", tutti_mul(g, grad, grad)), TUTTI_OK);
+    (void)train(g, true, &arena);
+    assert_int_equal(count_copies(g), 1);
+    for (int32_t n = 0; n < g->n_nodes; n++)
+        for (int32_t i = 0; i < g->nodes[n].n_in; i++)
+            assert_true(g->tensors[g->nodes[n].in[i].id].node < n);
+    tutti_graph_free(g);
+    tutti_arena_free(&arena);
+}
+
 static void compare(const interp *a, const interp *b, uint32_t id, uint64_t seed) {
     const size_t bytes = interp_count(a, id, 0) * sizeof(float);
     if (memcmp(a->memory[0][id], b->memory[0][id], bytes) != 0)
@@ -229,6 +261,6 @@ static void quiet(void *user, tutti_log_level level, const char *message) {
 int main(void) {
     tutti_log_set(quiet, NULL);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_blocks), cmocka_unit_test(test_choice),
-                                       cmocka_unit_test(test_bits)};
+                                       cmocka_unit_test(test_order), cmocka_unit_test(test_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -336,8 +336,31 @@ static void test_precision(void **state) {
     assert_true(count > 100);
 }
 
+/* A maximum of what is summed over devices: fused with what makes the summands, it would come first. */
+static void test_sum_between(void **state) {
+    (void)state;
+    const uint64_t seed = test_seed();
+    tutti_graph *g;
+    assert_int_equal(tutti_graph_make(&g), TUTTI_OK);
+    const tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 6});
+    const tutti_tensor mean = tutti_mean(g, x, 1, (int32_t[]){0}, false);
+    const tutti_tensor peak = tutti_max(g, mean, 1, (int32_t[]){0}, false);
+    assert_int_equal(tutti_graph_set_output(g, "y", tutti_add(g, x, peak)), TUTTI_OK);
+    assert_int_equal(tutti_graph_freeze(g), TUTTI_OK);
+    tutti_arena arena = {0};
+    tutti_program program;
+    assert_int_equal(tutti_program_make(g, TUTTI_PREDICT, &arena, &program), TUTTI_OK);
+    check_invariants(g, &program);
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
+        run_and_compare(g, &program, &program, splits[i].share, splits[i].n, splits[i].owner, 1e-5,
+                        seed);
+    tutti_arena_free(&arena);
+    tutti_graph_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_splits),
+                                       cmocka_unit_test(test_sum_between),
                                        cmocka_unit_test(test_precision)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
