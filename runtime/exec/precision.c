@@ -153,6 +153,14 @@ static double apart(const trial *t) {
     return difference == 0 ? 0 : sqrt(difference / square); /* NaN when something is not finite */
 }
 
+static bool is_finite(const trial *t, const side *s) {
+    const size_t count = sums_count(t, s);
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(s->sums[i]))
+            return false;
+    return isfinite(s->loss);
+}
+
 static int compare(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
@@ -213,13 +221,15 @@ static tutti_status try_device(trial *t, int32_t device, bool measured, bool *ou
     int64_t n;
     double time_s;
     TUTTI_TRY(use_device(t, device, &n));
+    /* On the device before, one may have skipped a step: both are to draw the same random numbers. */
+    t->exact.run->n_committed = t->narrow.run->n_committed;
     TUTTI_TRY(step_at_scale(t, n));
     TUTTI_TRY(read_sums(t, &t->narrow));
     TUTTI_TRY(step(t, &t->exact, n, &time_s));
     TUTTI_TRY(read_sums(t, &t->exact));
     const double loss = (double)t->exact.loss, other = (double)t->narrow.loss;
     const double distance = apart(t);
-    *out_known = isfinite(loss);
+    *out_known = is_finite(t, &t->exact);
     *out_near = distance <= GRADIENTS_MAX && fabs(loss - other) <= LOSS_MAX * fmax(1, fabs(loss));
     tutti_strbuf_printf(text, "loss %.6g, in f32 %.6g", other, loss);
     if (t->mode == TUTTI_TRAIN)
@@ -253,11 +263,37 @@ static tutti_status trial_open(trial *t, tutti_precision precision) {
     }
 }
 
+/* False for a device that the profile gives no samples. */
+static bool takes_part(const trial *t, int32_t device) {
+    return t->runtime->devices[device].share != 0;
+}
+
+/* Two plans need more memory than the one that training uses. */
+static void put_no_memory(const trial *t, tutti_precision precision, bool automatic,
+                          tutti_precision *out, tutti_strbuf *text) {
+    for (int32_t i = 0; i < t->runtime->n_devices && !automatic; i++)
+        if (takes_part(t, i))
+            out[i] = precision;
+    tutti_strbuf_printf(text, "precision: %s %s: there is no memory for f32 beside it\n",
+                        names[precision], automatic ? "not taken" : "taken untried");
+    if (!automatic)
+        tutti_log_write(TUTTI_LOG_WARNING,
+                        "precision %s cannot be judged: there is no memory for f32 beside it",
+                        names[precision]);
+}
+
 /* Tries one precision on all devices and takes it where it passes. */
 static tutti_status try_precision(trial *t, tutti_precision precision, bool automatic,
                                   tutti_precision *out, double *best_s, tutti_strbuf *text) {
-    TUTTI_TRY(trial_open(t, precision));
+    const tutti_status opened = trial_open(t, precision);
+    if (opened == TUTTI_OUT_OF_MEMORY) {
+        put_no_memory(t, precision, automatic, out, text);
+        return TUTTI_OK;
+    }
+    TUTTI_TRY(opened);
     for (int32_t i = 0; i < t->runtime->n_devices; i++) {
+        if (!takes_part(t, i))
+            continue;
         const tutti_device_info *info = &t->runtime->devices[i].info;
         tutti_strbuf found = {0};
         bool near = false, known = true;
@@ -283,8 +319,8 @@ static tutti_status try_precision(trial *t, tutti_precision precision, bool auto
         tutti_status refused = TUTTI_OK;
         if (!automatic && !known)
             tutti_log_write(TUTTI_LOG_WARNING,
-                            "precision %s on %s cannot be judged: the loss of a made-up batch is "
-                            "%g in f32",
+                            "precision %s on %s cannot be judged: the loss or a gradient of a "
+                            "made-up batch is not finite in f32 (loss %g)",
                             names[precision], info->id, (double)t->exact.loss);
         else if (!taken && !automatic)
             refused = tutti_fail(TUTTI_WRONG_RESULT,

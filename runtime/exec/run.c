@@ -176,7 +176,8 @@ static void follow_gradients(tutti_run *run) {
     const float scale = run->scalars[run->plan->graph->loss_scale];
     if (run->step.skipped) {
         run->n_skipped++;
-        tutti_log_write(TUTTI_LOG_INFO,
+        /* No smaller scale will help: training may go on like this and change nothing. */
+        tutti_log_write(scale > 1 ? TUTTI_LOG_INFO : TUTTI_LOG_WARNING,
                         "step %llu: gradients are not finite at a loss scale of %g: skipped",
                         (unsigned long long)run->n_committed + 1, (double)scale);
         set_loss_scale(run, scale > 1 ? scale / 2 : 1);

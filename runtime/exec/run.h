@@ -77,8 +77,8 @@ typedef struct tutti_step {
     const tutti_fetch *fetches;
     int32_t n_fetches;
     bool alone; /* only the owner takes part */
-    bool
-        skipped; /* a gradient is not finite: nothing is committed (set by the owner at the gate) */
+    /* A gradient is not finite: nothing is committed (set by the owner at the gate). */
+    bool skipped;
     bool seeding; /* warming up or measuring at start: one device, no collectives */
 } tutti_step;
 

@@ -162,10 +162,13 @@ void tutti_launch_host_u32(tutti_lowering *lowering, tutti_launch *launch, tutti
     add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_HOST_U32, .u.host_u32 = fn});
 }
 
-/* Makes the code part of the launch of a file's kernel; false when there is none. */
-static bool take(tutti_lowering *lowering, tutti_launch *launch, const tutti_attached_code *code) {
-    if (code == NULL || launch == NULL || launch->file == NULL)
-        return false;
+/* True when there is code, and a launch of a file's kernel to take it. */
+static bool can_take(const tutti_launch *launch, const tutti_attached_code *code) {
+    return code != NULL && launch != NULL && launch->file != NULL;
+}
+
+/* Makes the code part of the launch. */
+static void take(tutti_lowering *lowering, tutti_launch *launch, const tutti_attached_code *code) {
     launch->source =
         tutti_arena_printf(lowering->arena, "%s#include \"%s\"\n", code->text, launch->file);
     if (launch->source == NULL)
@@ -174,25 +177,27 @@ static bool take(tutti_lowering *lowering, tutti_launch *launch, const tutti_att
     launch->n_own_args = launch->n_args;
     for (int32_t i = 0; i < code->parameters.n_args; i++)
         add_arg(lowering, launch, code->parameters.args[i]);
-    return true;
 }
 
 void tutti_launch_epilogue(tutti_lowering *lowering, tutti_launch *launch) {
-    if (take(lowering, launch, lowering->epilogue))
-        launch->epilogue = true;
+    if (!can_take(launch, lowering->epilogue))
+        return;
+    take(lowering, launch, lowering->epilogue);
+    launch->epilogue = true;
 }
 
 void tutti_launch_prologue(tutti_lowering *lowering, tutti_launch *launch) {
     const tutti_attached_code *code = lowering->prologue;
+    if (!can_take(launch, code))
+        return;
     int32_t n = 0;
-    for (int32_t i = 0; code != NULL && launch != NULL && i < launch->n_args; i++)
+    for (int32_t i = 0; i < launch->n_args; i++)
         if (launch->args[i].kind != TUTTI_ARG_TENSOR ||
             launch->args[i].u.tensor.id != code->loaded.id)
             launch->args[n++] = launch->args[i];
-    if (n > 0)
-        launch->n_args = n;
-    if (take(lowering, launch, code))
-        launch->prologue = true;
+    launch->n_args = n;
+    take(lowering, launch, code);
+    launch->prologue = true;
 }
 
 void tutti_launch_slots(tutti_lowering *lowering, tutti_launch *launch,

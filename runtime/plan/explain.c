@@ -137,19 +137,19 @@ static void put_step(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
                             "", region_text(&step->scratch[k], region));
 }
 
-/* What the backward pass computes again has no memory between the passes. */
-static void put_again(tutti_strbuf *text, const tutti_plan *plan, const tutti_plan_mode *m,
-                      int64_t n) {
+/* What the backward pass computes again has no memory between the passes: what it would take there, in
+ * the type of other results. Fusion may leave no memory to the copy either. */
+static void put_again(tutti_strbuf *text, const tutti_plan *plan, const tutti_plan_device *device) {
+    const size_t size_bytes = tutti_dtype_size_bytes(tutti_precision_dtype(device->precision));
     uint64_t bytes = 0;
     char size[TEXT];
     for (int32_t id = 1; id < plan->graph->n_tensors; id++) {
         const tutti_tensor_record *record = &plan->graph->tensors[id];
-        if (!record->again || !m->program.used[id])
+        if (!record->again)
             continue;
         tutti_strbuf_printf(text, "%s%s", bytes == 0 ? "  for the backward pass: " : ", ",
                             record->name);
-        bytes += (uint64_t)tutti_shape_count(&record->type.shape, n) *
-                 tutti_dtype_size_bytes(m->program.dtype[id]);
+        bytes += (uint64_t)tutti_shape_count(&record->type.shape, device->capacity) * size_bytes;
     }
     if (bytes > 0)
         tutti_strbuf_printf(text, "; %s are not kept\n", bytes_text(bytes, size));
@@ -175,7 +175,8 @@ static void put_mode(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
                             "shape", "kernel", "predicted", "memory", "why");
     for (int32_t s = 0; s < m->n_steps; s++)
         put_step(text, plan, m, &m->steps[s]);
-    put_again(text, plan, m, device->capacity);
+    if (mode == TUTTI_TRAIN)
+        put_again(text, plan, device);
 }
 
 tutti_status tutti_plan_explain(const tutti_plan *plan, char **out_text) {

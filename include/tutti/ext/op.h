@@ -235,7 +235,7 @@ enum {
      * launch has an argument that the host computes. */
     TUTTI_OP_EPILOGUE = 1 << 8,
     /* Takes f16 and bf16 (infer decides which); any other op is refused such inputs. Its reference
-     * finds f32 in their place. */
+     * and its kernels find f32 in their place. */
     TUTTI_OP_NARROW = 1 << 9,
     /* An update, element by element, that several nodes with equal attributes may do in one launch:
      * lower adds one candidate with one launch, by tutti_launch_slots. */
