@@ -171,12 +171,7 @@ static tutti_status complete(const tutti_epilogue *e, const tutti_device_info *d
         result.u.scratch = tutti_candidate_scratch(
             out, candidate, (tutti_extent){4 * count.base, 4 * count.per_sample});
     }
-    for (int32_t l = 0; l < candidate->n_launches; l++)
-        for (int32_t i = 0; i < candidate->launches[l].n_args; i++) {
-            tutti_arg *arg = &candidate->launches[l].args[i];
-            if (arg->kind == TUTTI_ARG_TENSOR && arg->u.tensor.id == e->base.out[0].id)
-                *arg = result;
-        }
+    tutti_candidate_redirect(candidate, e->base.out[0], result, false);
     return TUTTI_OK;
 }
 

@@ -302,3 +302,23 @@ tutti_status tutti_node_lower(const tutti_node_info *node, const tutti_device_in
     TUTTI_TRY(out->status);
     return check_candidates(node, out);
 }
+
+void tutti_candidate_redirect(tutti_candidate *candidate, tutti_tensor tensor, tutti_arg to,
+                              bool own_only) {
+    for (int32_t l = 0; l < candidate->n_launches; l++) {
+        tutti_launch *launch = &candidate->launches[l];
+        const bool shares = own_only && (launch->epilogue || launch->prologue);
+        const int32_t n_args = shares ? launch->n_own_args : launch->n_args;
+        for (int32_t i = 0; i < n_args; i++)
+            if (launch->args[i].kind == TUTTI_ARG_TENSOR &&
+                launch->args[i].u.tensor.id == tensor.id)
+                launch->args[i] = to;
+    }
+}
+
+void tutti_candidate_last_first(tutti_candidate *candidate) {
+    const int32_t last = candidate->n_launches - 1;
+    const tutti_launch launch = candidate->launches[last];
+    memmove(candidate->launches + 1, candidate->launches, (size_t)last * sizeof launch);
+    candidate->launches[0] = launch;
+}

@@ -43,4 +43,11 @@ TUTTI_MUST_USE tutti_status tutti_widen_operands(const tutti_node_info *node,
 void tutti_widen_input(const tutti_device_info *device, tutti_lowering *out,
                        tutti_candidate *candidate, tutti_tensor tensor, const tutti_type *type);
 
+/* Arguments of the candidate's launches that are `tensor` become `to`. own_only: not those that belong
+ * to an epilogue or a prologue. */
+void tutti_candidate_redirect(tutti_candidate *candidate, tutti_tensor tensor, tutti_arg to,
+                              bool own_only);
+/* The launch that was added last becomes the first one; there is at least one. */
+void tutti_candidate_last_first(tutti_candidate *candidate);
+
 #endif

@@ -266,21 +266,14 @@ static tutti_status complete(const tutti_prologue *l, const tutti_device_info *d
     tutti_single_chain single;
     const tutti_fused_chain chain = tutti_fused_chain_of(&l->chain, &single);
     TUTTI_TRY(tutti_chain_launch(&l->chain, &chain, device, out, candidate));
-    const int32_t last = candidate->n_launches - 1;
-    const tutti_launch first = candidate->launches[last];
-    memmove(candidate->launches + 1, candidate->launches, (size_t)last * sizeof first);
-    candidate->launches[0] = first;
+    tutti_candidate_last_first(candidate);
     if (kept)
         return TUTTI_OK;
     const tutti_extent count = tutti_extent_count(&l->chain.out_type[0].shape);
     const uint32_t scratch = tutti_candidate_scratch(
         out, candidate, (tutti_extent){4 * count.base, 4 * count.per_sample});
-    for (int32_t i = 0; i < candidate->n_launches; i++)
-        for (int32_t k = 0; k < candidate->launches[i].n_args; k++) {
-            tutti_arg *arg = &candidate->launches[i].args[k];
-            if (arg->kind == TUTTI_ARG_TENSOR && arg->u.tensor.id == l->base.in[0].id)
-                *arg = (tutti_arg){.kind = TUTTI_ARG_SCRATCH, .u.scratch = scratch};
-        }
+    tutti_candidate_redirect(candidate, l->base.in[0],
+                             (tutti_arg){.kind = TUTTI_ARG_SCRATCH, .u.scratch = scratch}, false);
     return TUTTI_OK;
 }
 

@@ -1,7 +1,5 @@
 /* Operands in f16 and bf16 for kernels that know f32 alone: their inputs are widened into scratch
  * memory before, their results rounded from there behind. */
-#include <string.h>
-
 #include "base/narrow.h"
 #include "base/status.h"
 #include "graph/lowering.h"
@@ -30,32 +28,17 @@ static void add_copy(const tutti_device_info *device, tutti_lowering *out,
     tutti_launch_range(launch, count, 1, LOCAL_SIZE);
 }
 
-/* Lets the op's own arguments mean scratch memory; what an epilogue or a prologue reads it reads as it
- * is. */
-static void redirect(tutti_launch *launch, tutti_tensor tensor, uint32_t scratch) {
-    const int32_t n_own =
-        launch->epilogue || launch->prologue ? launch->n_own_args : launch->n_args;
-    for (int32_t i = 0; i < n_own; i++) {
-        tutti_arg *arg = &launch->args[i];
-        if (arg->kind == TUTTI_ARG_TENSOR && arg->u.tensor.id == tensor.id)
-            *arg = (tutti_arg){.kind = TUTTI_ARG_SCRATCH, .u.scratch = scratch};
-    }
-}
-
 static void widen_operand(const tutti_device_info *device, tutti_lowering *out,
                           tutti_candidate *candidate, const operand *o) {
     const tutti_extent count = tutti_extent_count(&o->type->shape);
     const uint32_t scratch = tutti_candidate_scratch(
         out, candidate, (tutti_extent){4 * count.base, 4 * count.per_sample});
-    for (int32_t l = 0; l < candidate->n_launches; l++)
-        redirect(&candidate->launches[l], o->tensor, scratch);
+    /* What an epilogue or a prologue reads it reads as it is. */
+    tutti_candidate_redirect(candidate, o->tensor,
+                             (tutti_arg){.kind = TUTTI_ARG_SCRATCH, .u.scratch = scratch}, true);
     add_copy(device, out, candidate, o, scratch);
-    if (!o->is_input || out->status != TUTTI_OK)
-        return;
-    const tutti_launch copy = candidate->launches[candidate->n_launches - 1];
-    memmove(candidate->launches + 1, candidate->launches,
-            (size_t)(candidate->n_launches - 1) * sizeof copy);
-    candidate->launches[0] = copy;
+    if (o->is_input && out->status == TUTTI_OK)
+        tutti_candidate_last_first(candidate);
 }
 
 void tutti_widen_input(const tutti_device_info *device, tutti_lowering *out,
