@@ -65,9 +65,10 @@ static tutti_status put_kernel(tutti_strbuf *text, const tutti_node_info *node,
                                const char *entry, const form *f, tutti_chain_needs *out_needs) {
     const tutti_tensor none = {0};
     tutti_strbuf body = {0};
+    out_needs->words = true;
     const tutti_status status = tutti_put_body(&body, node, chain, none, f->columns, out_needs);
     tutti_put_storage(text, node, chain, device);
-    tutti_put_preludes(text, chain);
+    tutti_put_preludes(text, chain, out_needs);
     tutti_strbuf_printf(text,
                         "%s__kernel __attribute__((reqd_work_group_size(%" PRId64
                         ", 1, 1))) void %s(\n    const int %s",
@@ -88,18 +89,35 @@ static tutti_status put_kernel(tutti_strbuf *text, const tutti_node_info *node,
                                 "    const uint begin = (uint)get_global_id(0) * %" PRId64 "u;\n"
                                 "    const uint end = min(begin + %" PRId64 "u, %" PRId64 "u);\n",
                                 f->strip, f->strip, f->columns);
+        char first[64];
+        snprintf(first, sizeof first, "(r_begin * %" PRId64 "u + begin)", f->columns);
+        tutti_put_words(text, node, out_needs, f->rows * f->strip, first,
+                        "(r_end - r_begin) * (end - begin)");
         tutti_strbuf_printf(text,
                             "    for (uint r = r_begin; r < r_end; r++)\n"
                             "    VECTOR_LOOP for (uint x = begin; x < end; x++) {\n"
                             "    const uint i = r * %" PRId64 "u + x;\n",
                             f->columns);
+        if (out_needs->n_streams > 0)
+            tutti_strbuf_printf(text, "    const uint word = words_shift + (i - %s);\n", first);
     } else if (f->strip > 0) {
         tutti_strbuf_printf(text,
                             ") {\n"
                             "    const uint begin = (uint)get_global_id(0) * %" PRId64 "u;\n"
-                            "    const uint end = min(begin + %" PRId64 "u, (uint)total);\n"
-                            "    VECTOR_LOOP for (uint i = begin; i < end; i++) {\n",
+                            "    const uint end = min(begin + %" PRId64 "u, (uint)total);\n",
                             f->strip, f->strip);
+        tutti_put_words(text, node, out_needs, f->strip, "begin", "(end - begin)");
+        tutti_strbuf_puts(text, "    VECTOR_LOOP for (uint i = begin; i < end; i++) {\n");
+        if (out_needs->n_streams > 0)
+            tutti_strbuf_puts(text, "    const uint word = words_shift + (i - begin);\n");
+    } else if (out_needs->n_streams > 0) {
+        tutti_strbuf_puts(text, ") {\n"
+                                "    const uint id = (uint)get_global_id(0);\n");
+        tutti_put_quads(text, node, out_needs);
+        tutti_strbuf_puts(text, "    _Pragma(\"unroll\") for (uint word = 0; word < 4u; word++) {\n"
+                                "    const uint i = id / 16u * 64u + id % 16u + 16u * word - "
+                                "words_shift;\n"
+                                "    if (i < (uint)total) {\n");
     } else {
         tutti_strbuf_puts(text, ") {\n"
                                 "    const size_t id = get_global_id(0);\n"
@@ -108,7 +126,9 @@ static tutti_status put_kernel(tutti_strbuf *text, const tutti_node_info *node,
                                 "    const uint i = (uint)id;\n");
     }
     tutti_strbuf_append(text, body.text == NULL ? "" : body.text, body.length);
-    tutti_strbuf_puts(text, f->strip > 0 ? "    }\n}\n" : "}\n");
+    tutti_strbuf_puts(text, f->strip > 0               ? "    }\n}\n"
+                            : out_needs->n_streams > 0 ? "    }\n    }\n}\n"
+                                                       : "}\n");
     text->failed |= body.failed;
     tutti_strbuf_free(&body);
     return status;
@@ -140,7 +160,12 @@ tutti_status tutti_chain_launch(const tutti_node_info *node, const tutti_fused_c
         total = (tutti_extent){total.base / columns, total.per_sample / columns};
         tutti_launch_range(launch, tutti_extent_const(columns), f.strip, 1);
     }
-    tutti_launch_range(launch, total, columns > 0 ? f.rows : f.strip > 0 ? f.strip : 1, f.local);
+    if (f.strip > 0)
+        tutti_launch_range(launch, total, columns > 0 ? f.rows : f.strip, f.local);
+    else if (needs.n_streams > 0) /* the first and the last block of 64 may be there in part */
+        tutti_launch_range(launch, (tutti_extent){total.base + 126, total.per_sample}, 4, f.local);
+    else
+        tutti_launch_range(launch, total, 1, f.local);
     tutti_launch_i32(out, launch, total);
     tutti_launch_chain(out, launch, node, (tutti_tensor){0}, &needs);
     return tutti_lowering_status(out);

@@ -7,6 +7,7 @@
  * take follows in a kernel of its own, its operand being scratch memory, so that the tuner compares
  * like with like. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +94,8 @@ tutti_status tutti_pass_epilogue(tutti_passes *p) {
 
 /* The op. */
 
+#define WORDS_MAX 256 /* random words at a time, on CPUs */
+
 static tutti_status put_code(tutti_strbuf *text, const tutti_epilogue *e,
                              const tutti_fused_chain *chain, const tutti_device_info *device,
                              tutti_chain_needs *out_needs) {
@@ -100,27 +103,35 @@ static tutti_status put_code(tutti_strbuf *text, const tutti_epilogue *e,
     const tutti_tensor base = e->base.out[0];
     const int64_t columns = tutti_chain_columns(node, chain);
     tutti_strbuf body = {0};
+    out_needs->words = device == NULL || (device->type & TUTTI_DEVICE_CPU) != 0;
     const tutti_status status = tutti_put_body(&body, node, chain, base, columns, out_needs);
     tutti_put_storage(text, node, chain, device);
-    tutti_put_preludes(text, chain);
+    tutti_put_preludes(text, chain, out_needs);
     tutti_strbuf_puts(text, "static inline void tutti_epilogue(\n"
                             "    __global float *out0, const size_t first, const uint count");
     tutti_put_parameters(text, node, base, out_needs, ",\n    ", "");
     tutti_strbuf_puts(text, ") {\n"
                             "    for (uint done = 0; done < count;) {\n"
                             "    const uint begin = (uint)first + done;\n");
+    char rest[64] = "count - done";
+    if (out_needs->words && out_needs->n_streams > 0)
+        snprintf(rest, sizeof rest, "min(count - done, %du)", WORDS_MAX);
     if (columns > 0)
         tutti_strbuf_printf(text,
                             "    const uint r = begin / %" PRId64 "u, x_begin = begin %% %" PRId64
                             "u;\n"
-                            "    const uint length = min(count - done, %" PRId64 "u - x_begin);\n",
-                            columns, columns, columns);
+                            "    const uint length = min(%s, %" PRId64 "u - x_begin);\n",
+                            columns, columns, rest, columns);
     else
-        tutti_strbuf_puts(text, "    const uint length = count;\n");
+        tutti_strbuf_printf(text, "    const uint length = %s;\n", rest);
+    if (out_needs->words)
+        tutti_put_words(text, node, out_needs, WORDS_MAX, "begin", "length");
     tutti_strbuf_puts(text, "    for (uint k = 0; k < length; k++) {\n"
                             "    const size_t i = (size_t)begin + k;\n");
     if (columns > 0)
         tutti_strbuf_puts(text, "    const size_t x = (size_t)x_begin + k;\n");
+    if (out_needs->words && out_needs->n_streams > 0)
+        tutti_strbuf_puts(text, "    const uint word = words_shift + k;\n");
     tutti_strbuf_append(text, body.text == NULL ? "" : body.text, body.length);
     tutti_strbuf_puts(text, "    }\n"
                             "    done += length;\n"

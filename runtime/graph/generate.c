@@ -69,6 +69,35 @@ static tutti_status find_scalars(const tutti_node_info *node, const char *expr,
     return TUTTI_OK;
 }
 
+/* Writes the expression with what stands for RANDOM(stream), whose streams it collects. */
+static tutti_status put_random(tutti_strbuf *text, const tutti_node_info *node, const char *expr,
+                               tutti_chain_needs *out) {
+    static const char call[] = "RANDOM(";
+    for (const char *at; (at = strstr(expr, call)) != NULL;) {
+        char *end;
+        const uint32_t stream = (uint32_t)strtoul(at + sizeof call - 1, &end, 10);
+        tutti_strbuf_append(text, expr, (size_t)(at - expr));
+        expr = end + 1;
+        int32_t k = 0;
+        while (k < out->n_streams && out->streams[k] != stream)
+            k++;
+        if (k == TUTTI_CHAIN_STREAMS_MAX)
+            return tutti_op_fail(node, TUTTI_UNSUPPORTED,
+                                 "more than %d random streams in one kernel",
+                                 TUTTI_CHAIN_STREAMS_MAX);
+        if (k == out->n_streams)
+            out->streams[out->n_streams++] = stream;
+        if (out->words)
+            tutti_strbuf_printf(text, "words%" PRIu32 "[word]", stream);
+        else
+            tutti_strbuf_printf(
+                text, "random_word(ELEM_LO, ELEM_HI, %" PRIu32 "u, STEP, SEED_LO, SEED_HI)",
+                stream);
+    }
+    tutti_strbuf_puts(text, expr);
+    return TUTTI_OK;
+}
+
 /* True when the operand has one element for all of the result's axis. */
 static bool is_broadcast(const tutti_shape *operand, const tutti_shape *shape, int32_t axis) {
     const int32_t own = axis - (shape->rank - operand->rank);
@@ -241,7 +270,10 @@ static tutti_status put_members(tutti_strbuf *body, const tutti_fused_chain *cha
         status = op->expr(&member->node, in, expr, EXPR_MAX);
         if (status == TUTTI_OK)
             status = find_scalars(&member->node, expr, out);
-        tutti_strbuf_printf(body, "    const float v%" PRId32 " = %s;\n", m, expr);
+        tutti_strbuf_printf(body, "    const float v%" PRId32 " = ", m);
+        if (status == TUTTI_OK)
+            status = put_random(body, &member->node, expr, out);
+        tutti_strbuf_puts(body, ";\n");
         out->random |= (op->flags & TUTTI_OP_RANDOM) != 0;
         out->inv_batch |= (op->flags & TUTTI_OP_INV_BATCH) != 0;
     }
@@ -249,7 +281,10 @@ static tutti_status put_members(tutti_strbuf *body, const tutti_fused_chain *cha
     return status;
 }
 
-void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain) {
+void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain,
+                        const tutti_chain_needs *needs) {
+    if (needs->n_streams > 0)
+        tutti_strbuf_puts(text, "#include \"philox.clh\"\n");
     for (int32_t m = 0; m < chain->n_members; m++) {
         const char *prelude = chain->members[m].node.op->expr_prelude;
         bool seen = prelude == NULL;
@@ -260,6 +295,44 @@ void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain) {
         if (!seen)
             tutti_strbuf_printf(text, "%s\n", prelude);
     }
+}
+
+void tutti_put_words(tutti_strbuf *text, const tutti_node_info *node,
+                     const tutti_chain_needs *needs, int64_t most, const char *first,
+                     const char *count) {
+    if (needs->n_streams == 0)
+        return;
+    tutti_strbuf_printf(text,
+                        "    const ulong words_first = "
+                        "(((ulong)sample_hi << 32) | sample_lo) * %" PRId64 "ul + %s;\n"
+                        "    const uint words_shift = (uint)words_first & 63u;\n",
+                        tutti_extent_count(&node->out_type[0].shape).per_sample, first);
+    for (int32_t k = 0; k < needs->n_streams; k++)
+        tutti_strbuf_printf(text,
+                            "    uint words%" PRIu32 "[%" PRId64 "];\n"
+                            "    random_words(words%" PRIu32
+                            ", words_first >> 6, (words_shift + %s + 63u) / 64u, %" PRIu32
+                            "u, STEP, SEED_LO, SEED_HI);\n",
+                            needs->streams[k], (most + 63 + 63) / 64 * 64, needs->streams[k], count,
+                            needs->streams[k]);
+}
+
+void tutti_put_quads(tutti_strbuf *text, const tutti_node_info *node,
+                     const tutti_chain_needs *needs) {
+    tutti_strbuf_printf(text,
+                        "    const ulong words_first = "
+                        "(((ulong)sample_hi << 32) | sample_lo) * %" PRId64 "ul;\n"
+                        "    const uint words_shift = (uint)words_first & 63u;\n",
+                        tutti_extent_count(&node->out_type[0].shape).per_sample);
+    for (int32_t k = 0; k < needs->n_streams; k++)
+        tutti_strbuf_printf(
+            text,
+            "    const uint4 quad%" PRIu32 " = random_quad((words_first >> 6) * 16ul + id, %" PRIu32
+            "u, STEP, SEED_LO, SEED_HI);\n"
+            "    const uint words%" PRIu32 "[4] = {quad%" PRIu32 ".x, quad%" PRIu32
+            ".y, quad%" PRIu32 ".z, quad%" PRIu32 ".w};\n",
+            needs->streams[k], needs->streams[k], needs->streams[k], needs->streams[k],
+            needs->streams[k], needs->streams[k], needs->streams[k]);
 }
 
 void tutti_put_parameters(tutti_strbuf *text, const tutti_node_info *node, tutti_tensor base,

@@ -8,12 +8,18 @@
 #include "graph/fuse.h"
 
 #define TUTTI_CHAIN_SCALARS_MAX 16
+#define TUTTI_CHAIN_STREAMS_MAX 8
 
 /* What a chain reads besides its operands. */
 typedef struct tutti_chain_needs {
     uint32_t scalars[TUTTI_CHAIN_SCALARS_MAX];
     int32_t n_scalars;
     bool random, inv_batch;
+    uint32_t streams[TUTTI_CHAIN_STREAMS_MAX]; /* of RANDOM(stream) */
+    int32_t n_streams;
+    /* Given: each element finds its random words at index `word` of arrays (tutti_put_words,
+     * tutti_put_quads). Else it computes them alone, of which three in four go unused. */
+    bool words;
 } tutti_chain_needs;
 
 /* The most elements of the last axes, the columns, over which each operand is either there or
@@ -25,7 +31,16 @@ int64_t tutti_chain_columns(const tutti_node_info *node, const tutti_fused_chain
 void tutti_put_storage(tutti_strbuf *text, const tutti_node_info *node,
                        const tutti_fused_chain *chain, const tutti_device_info *device);
 /* Functions of the members. */
-void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain);
+void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain,
+                        const tutti_chain_needs *needs);
+/* Arrays of random words for `count` elements from `first` on (expressions), at most `most`; that of an
+ * element is at words_shift + (its index - first). Nothing when none are needed. */
+void tutti_put_words(tutti_strbuf *text, const tutti_node_info *node,
+                     const tutti_chain_needs *needs, int64_t most, const char *first,
+                     const char *count);
+/* For the work-item `id`, the words of the elements id / 16 * 64 + id % 16 + 16 k - words_shift, at k. */
+void tutti_put_quads(tutti_strbuf *text, const tutti_node_info *node,
+                     const tutti_chain_needs *needs);
 /* The parameters, or where types is NULL their names alone, each with `before` before it. Pointers
  * have the qualifier `types`. Leaves out the operand `base` and output 0 unless base.id is 0. */
 void tutti_put_parameters(tutti_strbuf *text, const tutti_node_info *node, tutti_tensor base,

@@ -151,6 +151,8 @@ tutti_status tutti_pass_prologue(tutti_passes *p) {
 
 /* The op. */
 
+#define STRETCH_MAX 256 /* elements */
+
 /* A stretch of elements into private memory. What is stored besides is stored after all operands of
  * the stretch were loaded, so that it may share memory with one; and compilers see that nothing in
  * the loop before can overlap. */
@@ -159,6 +161,7 @@ static tutti_status put_stretch(tutti_strbuf *text, const tutti_prologue *l,
     const tutti_tensor none = {0};
     const int64_t columns = tutti_chain_columns(&l->kept, &l->members);
     tutti_strbuf values = {0};
+    out_needs->words = true;
     const tutti_status status =
         tutti_put_values(&values, &l->kept, &l->members, none, columns, out_needs);
     tutti_strbuf_puts(text, "static inline void tutti_prologue(\n"
@@ -181,10 +184,13 @@ static tutti_status put_stretch(tutti_strbuf *text, const tutti_prologue *l,
                             columns, columns, columns);
     else
         tutti_strbuf_puts(text, "    const uint length = count;\n");
+    tutti_put_words(text, &l->kept, out_needs, STRETCH_MAX, "begin", "length");
     tutti_strbuf_puts(text, "    for (uint k = 0; k < length; k++) {\n"
                             "    const size_t i = (size_t)begin + k;\n");
     if (columns > 0)
         tutti_strbuf_puts(text, "    const size_t x = (size_t)x_begin + k;\n");
+    if (out_needs->n_streams > 0)
+        tutti_strbuf_puts(text, "    const uint word = words_shift + k;\n");
     tutti_strbuf_append(text, values.text == NULL ? "" : values.text, values.length);
     if (same < 0)
         tutti_strbuf_printf(text, "    to[done + k] = v%" PRId32 ";\n", l->result);
@@ -213,6 +219,7 @@ static tutti_status put_element(tutti_strbuf *text, const tutti_prologue *l,
     tutti_strbuf_puts(text, "static inline float tutti_prologue_at(\n    const size_t i");
     tutti_put_parameters(text, &l->kept, none, out_needs, ",\n    ", "");
     tutti_strbuf_puts(text, ") {\n");
+    out_needs->words = false;
     const tutti_status status = tutti_put_body(text, &l->kept, &l->members, none, 0, out_needs);
     tutti_strbuf_printf(text, "    return v%" PRId32 ";\n}\n", l->result);
     return status;
@@ -221,11 +228,17 @@ static tutti_status put_element(tutti_strbuf *text, const tutti_prologue *l,
 static tutti_status put_code(tutti_strbuf *text, const tutti_prologue *l,
                              const tutti_device_info *device, tutti_chain_needs *out_needs) {
     const tutti_tensor none = {0};
-    tutti_strbuf_puts(text, "#define PROLOGUE_MOST 256\n");
+    tutti_strbuf_printf(text, "#define PROLOGUE_MOST %d\n", STRETCH_MAX);
     tutti_put_storage(text, &l->kept, &l->members, device);
-    tutti_put_preludes(text, &l->members);
-    TUTTI_TRY(put_stretch(text, l, out_needs));
-    TUTTI_TRY(put_element(text, l, out_needs));
+    tutti_strbuf functions = {0};
+    tutti_status status = put_stretch(&functions, l, out_needs);
+    if (status == TUTTI_OK)
+        status = put_element(&functions, l, out_needs);
+    tutti_put_preludes(text, &l->members, out_needs);
+    tutti_strbuf_append(text, functions.text == NULL ? "" : functions.text, functions.length);
+    text->failed |= functions.failed;
+    tutti_strbuf_free(&functions);
+    TUTTI_TRY(status);
     tutti_strbuf_puts(text, "#define PROLOGUE_PARAMETERS ");
     tutti_put_parameters(text, &l->kept, none, out_needs, ", ", "");
     tutti_strbuf_puts(text, "\n#define PROLOGUE(to, first, count) "

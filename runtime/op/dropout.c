@@ -12,9 +12,6 @@ typedef struct dropout_attr {
     uint32_t stream;
 } dropout_attr;
 
-/* Keeps these numbers apart from the streams of initial weights, which use the bare seed. */
-#define KEY 0x64726F70U
-
 tutti_tensor tutti_dropout(tutti_graph *g, tutti_tensor x, float probability) {
     if (x.id == 0 || probability == 0)
         return x;
@@ -37,19 +34,10 @@ static tutti_status expr(const tutti_node_info *node, const char *const *in, cha
     /* random / 2^24 >= probability, for whole numbers. */
     const uint32_t least = (uint32_t)ceil(ldexp((double)attr->probability, 24));
     char scale[TUTTI_F32_TEXT];
-    return tutti_expr(
-        text, text_size,
-        "dropout(%s, %uu, %s, (uint4)(ELEM_LO, ELEM_HI, %uu, STEP), (uint2)(SEED_LO ^ "
-        "%uu, SEED_HI))",
-        in[0], least, tutti_f32_text((float)(1.0 / (1.0 - (double)attr->probability)), scale),
-        attr->stream, KEY);
+    return tutti_expr(text, text_size, "(RANDOM(%u) >> 8 >= %uu ? %s * %s : 0.0f)", attr->stream,
+                      least, in[0],
+                      tutti_f32_text((float)(1.0 / (1.0 - (double)attr->probability)), scale));
 }
-
-static const char prelude[] =
-    "#include \"philox.clh\"\n"
-    "static inline float dropout(float x, uint least, float scale, uint4 counter, uint2 key) {\n"
-    "    return philox(counter, key).x >> 8 >= least ? x * scale : 0.0f;\n"
-    "}\n";
 
 static double ref_element(const tutti_ref_call *call, const double *x, int64_t index) {
     const tutti_node_info *node = call->node;
@@ -58,13 +46,15 @@ static double ref_element(const tutti_ref_call *call, const double *x, int64_t i
     const tutti_shape *shape = &node->out_type[0].shape;
     const int64_t before = shape->batched ? tutti_shape_count(shape, run->sample_begin) : 0;
     const uint64_t element = (uint64_t)(before + index);
-    const uint32_t counter[4] = {(uint32_t)element, (uint32_t)(element >> 32), attr->stream,
+    /* 64 elements share 16 counters, in four words each. */
+    const uint64_t place = element / 64 * 16 + element % 16;
+    const uint32_t counter[4] = {(uint32_t)place, (uint32_t)(place >> 32), attr->stream,
                                  (uint32_t)run->step};
-    const uint32_t key[2] = {(uint32_t)run->seed ^ KEY, (uint32_t)(run->seed >> 32)};
+    const uint32_t key[2] = {(uint32_t)run->seed ^ 0x64726F70U, (uint32_t)(run->seed >> 32)};
     uint32_t random[4];
     tutti_philox(counter, key, random);
     const double p = (double)attr->probability;
-    return (random[0] >> 8) / 16777216.0 >= p ? x[0] / (1.0 - p) : 0.0;
+    return (random[element / 16 % 4] >> 8) / 16777216.0 >= p ? x[0] / (1.0 - p) : 0.0;
 }
 
 static void ref(const tutti_ref_call *call) {
@@ -114,7 +104,6 @@ const tutti_op tutti_op_dropout = {
     .grad = grad,
     .ref = ref,
     .expr = expr,
-    .expr_prelude = prelude,
     .examples = examples,
     .n_examples = TUTTI_COUNT(examples),
 };

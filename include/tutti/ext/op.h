@@ -223,7 +223,9 @@ enum {
     /* Changes the inputs named in `mutates`; runs after all their readers, once per step, on the
      * owner device (optimizers). Output 0, when there is one, aliases input 0. */
     TUTTI_OP_UPDATE = 1 << 5,
-    /* Elementwise op whose expr draws random numbers. Its expression may use the uint identifiers
+    /* Elementwise op whose expr draws random numbers. RANDOM(stream), stream a decimal number, is a
+     * uint of the element: of Philox4x32-10 (Salmon et al., SC 2011), from the run's seed, the step,
+     * the stream and the element's place in the WHOLE batch. Or it may use the uint identifiers
      * SEED_LO, SEED_HI (the run's seed), STEP (training steps committed), and ELEM_LO, ELEM_HI
      * (index of the element in the WHOLE batch), so that the split cannot be seen in the numbers.
      */
