@@ -13,7 +13,10 @@
  * norm_sums_group    GPUs: a work-group of LOCAL work-items per value; global
  *                    (channels * LOCAL, parts)
  */
+#include "prefetch.clh"
 #include "rows.clh"
+
+#define ROWS_AHEAD 16 /* that norm_sums_columns asks for early: they are far apart */
 
 #ifdef PER_CHANNEL
 #define STATISTIC(r, c) (c)
@@ -52,6 +55,8 @@ static inline void sums_of_64(__global const float *dy, __global const float *x,
         __global const f16u *d = (__global const f16u *)(dy + r * channels);
         __global const f16u *v = (__global const f16u *)(x + r * channels);
         _Pragma("unroll") for (int k = 0; k < 4; k++) {
+            PREFETCH(dy + (r + ROWS_AHEAD) * channels + 16 * k);
+            PREFETCH(x + (r + ROWS_AHEAD) * channels + 16 * k);
             a[k] += d[k] * DEVIATION(v[k], k);
             b[k] += d[k];
         }

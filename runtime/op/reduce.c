@@ -112,6 +112,19 @@ static void add_operand(tutti_lowering *out, tutti_launch *launch, operand o) {
         tutti_launch_tensor(out, launch, o.tensor);
 }
 
+#define COLUMNS_MOST 1024 /* as in reduce.clh */
+
+/* Of a work-item of reduce_columns: the longest that leaves each compute unit two, and at most what the
+ * kernel has room for. Long ones read memory in order. */
+static int64_t column_width(const tutti_device_info *device, const stage *s) {
+    const int64_t units = 2 * (int64_t)device->compute_units;
+    const int64_t outer = tutti_extent_value(s->outer, TUTTI_TYPICAL_BATCH) * s->splits;
+    const int64_t inner = tutti_extent_value(s->inner, TUTTI_TYPICAL_BATCH);
+    const int64_t items = outer < units ? (units + outer - 1) / outer : 1;
+    const int64_t width = inner / items / 64 * 64;
+    return width < 64 ? 64 : width > COLUMNS_MOST ? COLUMNS_MOST : width;
+}
+
 static void add_launch(const tutti_node_info *node, const tutti_device_info *device,
                        tutti_lowering *out, tutti_candidate *candidate, const stage *s,
                        operand from, operand to) {
@@ -152,7 +165,7 @@ static void add_launch(const tutti_node_info *node, const tutti_device_info *dev
         tutti_launch_range(launch, tutti_extent_times(rows, local), 1, local);
         break;
     case COLUMNS:
-        tutti_launch_range(launch, s->inner, 64, 1);
+        tutti_launch_range(launch, s->inner, column_width(device, s), 1);
         tutti_launch_range(launch, rows, 1, 1);
         break;
     case ROW:
@@ -169,7 +182,7 @@ static int64_t choose_splits(const tutti_device_info *device, const stage *s) {
         tutti_extent_value(tutti_extent_multiply(s->outer, s->inner), TUTTI_TYPICAL_BATCH);
     const int64_t r = tutti_extent_value(s->r, TUTTI_TYPICAL_BATCH);
     const int64_t units = 4 * (int64_t)device->compute_units;
-    const int64_t width = 64;
+    const int64_t width = is_cpu ? COLUMNS_MOST : 64;
     const bool flat = s->inner.base == 1 && s->inner.per_sample == 0;
     const int64_t busy = flat ? outputs : (outputs + width - 1) / width;
     int64_t splits = (units + busy - 1) / busy;
