@@ -1,7 +1,7 @@
 /* Matrix product for GPUs: C[M][N] = op(A) op(B), row-major and dense.
  *
  * A is [M][K], or [K][M] with TRANS_A; B is [K][N], or [N][K] with TRANS_B. Any M, N >= 1, K >= 0;
- * operands start at multiples of 16 bytes where their memory rows are multiples of four elements.
+ * operands start at multiples of four elements where their memory rows are. Of 2 bytes: operand.clh.
  * A work-group of (BN / TN, BM / TM) work-items computes a tile of BM x BN outputs. Each work-item
  * has TM x TN of them, in blocks of 4 x 4 whose neighbours belong to neighbouring work-items: so a
  * float4 of a strip in local memory serves four rows or columns, and the float4s that are read at
@@ -61,7 +61,7 @@ static inline void store_strip(__local float4 *strip, const float4 *next, const 
 }
 
 __kernel __attribute__((reqd_work_group_size(LX, LY, 1))) void
-matmul_tile(__global const float *restrict a, __global const float *restrict b,
+matmul_tile(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
             __global float *restrict c, int M, int N, int K,
             int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
     __local float4 strip_a[2][BK * BM / 4];
@@ -84,8 +84,8 @@ matmul_tile(__global const float *restrict a, __global const float *restrict b,
             sum[i][j] = (float4)(0.0f);
 
     float4 next_a[QUADS(BM)], next_b[QUADS(BN)];
-    load_strip(a, next_a, id, !TRANS_A, BM, M, K, i0, k_begin, k_end);
-    load_strip(b, next_b, id, TRANS_B, BN, N, K, j0, k_begin, k_end);
+    load_strip_a(a, next_a, id, !TRANS_A, BM, M, K, i0, k_begin, k_end);
+    load_strip_b(b, next_b, id, TRANS_B, BN, N, K, j0, k_begin, k_end);
     store_strip(strip_a[0], next_a, id, !TRANS_A, BM);
     store_strip(strip_b[0], next_b, id, TRANS_B, BN);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -94,8 +94,8 @@ matmul_tile(__global const float *restrict a, __global const float *restrict b,
     for (int k0 = k_begin; k0 < k_end; k0 += BK) {
         const bool more = k0 + BK < k_end;
         if (more) {
-            load_strip(a, next_a, id, !TRANS_A, BM, M, K, i0, k0 + BK, k_end);
-            load_strip(b, next_b, id, TRANS_B, BN, N, K, j0, k0 + BK, k_end);
+            load_strip_a(a, next_a, id, !TRANS_A, BM, M, K, i0, k0 + BK, k_end);
+            load_strip_b(b, next_b, id, TRANS_B, BN, N, K, j0, k0 + BK, k_end);
         }
         __local const float4 *from_a = strip_a[now], *from_b = strip_b[now];
 #pragma unroll

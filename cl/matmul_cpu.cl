@@ -9,6 +9,7 @@
  * ahead, which made products in a training step a quarter faster. Later blocks add to C. An element is summed up in the same order
  * wherever the work-groups' borders are.
  * Explicit float16 becomes one AVX-512 register, or two AVX, or four SSE or NEON registers.
+ * Operands of 2 bytes: operand.clh.
  * Local memory: NP * KC * NR floats. Takes no epilogue: docs/design/0004.
  */
 #ifndef MR
@@ -37,6 +38,7 @@
 #define NR    (16 * NV)
 #define AHEAD 16 /* rows of B */
 
+#include "operand.clh"
 #include "prefetch.clh"
 #include "transpose16.clh"
 
@@ -52,7 +54,7 @@ typedef float2 f2u __attribute__((aligned(4)));
  *
  * panel[k][j] = op(B)[k0 + k][j0 + j], for each float16 that has a column below N; there, columns
  * from N on hold anything, which ends in columns that are not stored. */
-INLINE void pack_b(__global const float *b, __local float *panel, int N, int K, int j0, int k0,
+INLINE void pack_b(__global const B_WORD *b, __local float *panel, int N, int K, int j0, int k0,
                    int kc) {
 #if TRANS_B
     for (int v = 0; v < NV && j0 + 16 * v < N; v++) {
@@ -61,7 +63,7 @@ INLINE void pack_b(__global const float *b, __local float *panel, int N, int K, 
         if (kc < 16) {
             for (int j = 0; j < 16; j++)
                 for (int k = 0; k < kc; k++)
-                    to[k * NR + j] = b[(size_t)min(j1 + j, N - 1) * K + k0 + k];
+                    to[k * NR + j] = B_AT(b, (size_t)min(j1 + j, N - 1) * K + k0 + k);
             continue;
         }
         for (int block = 0; block < kc; block += 16) {
@@ -69,7 +71,7 @@ INLINE void pack_b(__global const float *b, __local float *panel, int N, int K, 
             float16 r[16];
 #pragma unroll
             for (int j = 0; j < 16; j++)
-                r[j] = *(__global const f16u *)(b + (size_t)min(j1 + j, N - 1) * K + k0 + k);
+                r[j] = B_AT16(b, (size_t)min(j1 + j, N - 1) * K + k0 + k);
             TRANSPOSE16(r);
 #pragma unroll
             for (int i = 0; i < 16; i++)
@@ -81,9 +83,9 @@ INLINE void pack_b(__global const float *b, __local float *panel, int N, int K, 
         for (int k = 0; k < kc; k++)
 #pragma unroll
             for (int v = 0; v < NV; v++) {
-                __global const float *from = b + (size_t)(k0 + k) * N + j0 + 16 * v;
+                __global const B_WORD *from = b + (size_t)(k0 + k) * N + j0 + 16 * v;
                 PREFETCH(from + (size_t)AHEAD * N);
-                *(__local float16 *)(panel + k * NR + 16 * v) = *(__global const f16u *)from;
+                *(__local float16 *)(panel + k * NR + 16 * v) = B_AT16(from, 0);
             }
         return;
     }
@@ -92,25 +94,24 @@ INLINE void pack_b(__global const float *b, __local float *panel, int N, int K, 
         __local float *to = panel + 16 * v;
         int k = 0;
         for (; k < kc && (size_t)(k0 + k) * N + j1 + 16 <= (size_t)K * N; k++)
-            *(__local float16 *)(to + k * NR) =
-                *(__global const f16u *)(b + (size_t)(k0 + k) * N + j1);
-        for (; k < kc; k++) /* 16 floats would reach beyond B */
+            *(__local float16 *)(to + k * NR) = B_AT16(b, (size_t)(k0 + k) * N + j1);
+        for (; k < kc; k++) /* 16 would reach beyond B */
             for (int j = 0; j < 16; j++)
-                to[k * NR + j] = b[(size_t)(k0 + k) * N + min(j1 + j, N - 1)];
+                to[k * NR + j] = B_AT(b, (size_t)(k0 + k) * N + min(j1 + j, N - 1));
     }
 #endif
 }
 
 #if TRANS_A
-#define A_AT(i, k) ((size_t)(k)*M + (i))
-#define A_STEP     M
+#define A_PLACE(i, k) ((size_t)(k)*M + (i))
+#define A_STEP        M
 #else
-#define A_AT(i, k) ((size_t)(i)*K + (k))
-#define A_STEP     K
+#define A_PLACE(i, k) ((size_t)(i)*K + (k))
+#define A_STEP        K
 #endif
 
 /* sum[i][..] = A tile times panel, for the first mr rows and nv float16; asks for the tile `next`. */
-INLINE void product(__global const float *a, __global const float *next, int step,
+INLINE void product(__global const A_WORD *a, __global const A_WORD *next, int step,
                     __local const float *panel, int kc, float16 sum[MR][NV], int mr, int nv) {
 #pragma unroll
     for (int i = 0; i < MR; i++)
@@ -134,9 +135,9 @@ INLINE void product(__global const float *a, __global const float *next, int ste
         for (int i = 0; i < MR; i++)
             if (i < mr) {
 #if TRANS_A
-                const float16 x = (float16)(a[(size_t)k * step + i]);
+                const float16 x = (float16)(A_AT(a, (size_t)k * step + i));
 #else
-                const float16 x = (float16)(a[(size_t)i * step + k]);
+                const float16 x = (float16)(A_AT(a, (size_t)i * step + k));
 #endif
 #pragma unroll
                 for (int v = 0; v < NV; v++)
@@ -199,7 +200,7 @@ INLINE void store(__global float *to, float16 sum[MR][NV], int N, int first, int
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul_cpu(__global const float *restrict a, __global const float *restrict b,
+matmul_cpu(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
            __global float *restrict c, int M, int N, int K, int tiles,
            int panels LEAD_PARAMETERS) {
     __local float packed[NP * KC * NR] __attribute__((aligned(64)));
@@ -218,10 +219,10 @@ matmul_cpu(__global const float *restrict a, __global const float *restrict b,
         for (int i = i_begin; i < i_end; i += step) {
             /* The last tile overlaps the one before, whose rows are not stored again. */
             const int i0 = M < MR ? i : min(i, M - MR), first = i - i0;
-            __global const float *next =
-                i + step < i_end ? a + A_AT(i + step, k0) : a + A_AT(i_begin, k0 + KC);
+            __global const A_WORD *next =
+                i + step < i_end ? a + A_PLACE(i + step, k0) : a + A_PLACE(i_begin, k0 + KC);
             for (int j = j_begin; j < j_end; j += NR) {
-                __global const float *from = a + A_AT(i0, k0);
+                __global const A_WORD *from = a + A_PLACE(i0, k0);
                 __local const float *panel = packed + (j - j_begin) * KC;
                 __global float *to = c + (size_t)i0 * N + j;
                 const int columns = N - j;

@@ -5,7 +5,8 @@
  * products whose K or M is so small that a panel of B is not used often enough to repay a copy. One
  * work-item per work-group computes `tiles` tiles of R rows by `panels` panels of 16 * NV columns;
  * global size (ceil(M / (R * tiles)), ceil(N / (16 * NV * panels))). Sums have the order of K,
- * wherever the work-groups' borders are. Takes an epilogue.
+ * wherever the work-groups' borders are. Operands of 2 bytes: operand.clh. Takes an
+ * epilogue.
  */
 #ifndef R
 #define R 8
@@ -18,12 +19,13 @@
 #endif
 
 #include "epilogue.clh"
+#include "operand.clh"
 
 typedef float16 f16u __attribute__((aligned(4)));
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void tile(__global const float *a, __global const float *b, __global float *c, int M, int N,
+INLINE void tile(__global const A_WORD *a, __global const B_WORD *b, __global float *c, int M, int N,
                  int K, const int rows) {
     float16 sum[R][NV];
 #pragma unroll
@@ -36,11 +38,11 @@ INLINE void tile(__global const float *a, __global const float *b, __global floa
         float16 y[NV];
 #pragma unroll
         for (int v = 0; v < NV; v++)
-            y[v] = *(__global const f16u *)(b + (size_t)k * N + 16 * v);
+            y[v] = B_AT16(b, (size_t)k * N + 16 * v);
 #pragma unroll
         for (int r = 0; r < R; r++)
             if (r < rows) {
-                const float16 x = (float16)(a[TRANS_A ? (size_t)k * M + r : (size_t)r * K + k]);
+                const float16 x = (float16)(A_AT(a, TRANS_A ? (size_t)k * M + r : (size_t)r * K + k));
 #pragma unroll
                 for (int v = 0; v < NV; v++)
                     sum[r][v] = fma(x, y[v], sum[r][v]);
@@ -55,7 +57,7 @@ INLINE void tile(__global const float *a, __global const float *b, __global floa
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul_direct(__global const float *restrict a, __global const float *restrict b,
+matmul_direct(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
               __global float *restrict c, int M, int N, int K, int tiles,
               int panels EPILOGUE_PARAMETERS) {
     const int i_begin = (int)get_global_id(0) * R * tiles, i_end = min(M, i_begin + R * tiles);
@@ -63,7 +65,7 @@ matmul_direct(__global const float *restrict a, __global const float *restrict b
     const int j_end = min(N, j_begin + 16 * NV * panels);
     for (int j = j_begin; j < j_end; j += 16 * NV)
         for (int i = i_begin; i < i_end;) {
-            __global const float *from = a + (TRANS_A ? (size_t)i : (size_t)i * K);
+            __global const A_WORD *from = a + (TRANS_A ? (size_t)i : (size_t)i * K);
             const int rows = i + R <= i_end ? R : 1;
             if (rows == R)
                 tile(from, b + j, c + (size_t)i * N + j, M, N, K, R);

@@ -4,7 +4,7 @@
  * 16 or more, M any. Global size ceil(M / rows), work-groups of one work-item. Both operands are read
  * where they are, 16 elements of a row at a time: no column is computed that is not there, and nothing
  * is packed. An element is summed up in the same order wherever the work-groups' borders are.
- * Takes an epilogue.
+ * Operands of 2 bytes: operand.clh. Takes an epilogue.
  */
 #ifndef N
 #define N 10
@@ -14,8 +14,7 @@
 #endif
 
 #include "epilogue.clh"
-
-typedef float16 f16u __attribute__((aligned(4)));
+#include "operand.clh"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -28,7 +27,7 @@ INLINE float total(float16 x) {
 }
 
 /* sum[r][n] += x[r] y[n] at k, in the lanes from `skip` on. */
-INLINE void step(__global const float *a, __global const float *b, int K, int k, int skip,
+INLINE void step(__global const A_WORD *a, __global const B_WORD *b, int K, int k, int skip,
                  float16 sum[R][N], int rows) {
     const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const float16 zero = (float16)(0.0f);
@@ -36,13 +35,13 @@ INLINE void step(__global const float *a, __global const float *b, int K, int k,
 #pragma unroll
     for (int r = 0; r < R; r++)
         if (r < rows) {
-            x[r] = *(__global const f16u *)(a + (size_t)r * K + k);
+            x[r] = A_AT16(a, (size_t)r * K + k);
             if (skip > 0)
                 x[r] = select(zero, x[r], lane >= skip);
         }
 #pragma unroll
     for (int n = 0; n < N; n++) {
-        float16 y = *(__global const f16u *)(b + (size_t)n * K + k);
+        float16 y = B_AT16(b, (size_t)n * K + k);
         if (skip > 0)
             y = select(zero, y, lane >= skip);
 #pragma unroll
@@ -53,7 +52,7 @@ INLINE void step(__global const float *a, __global const float *b, int K, int k,
 }
 
 /* The last step of a row overlaps the one before when K is no multiple of 16. */
-INLINE void tile(__global const float *a, __global const float *b, __global float *c, int K,
+INLINE void tile(__global const A_WORD *a, __global const B_WORD *b, __global float *c, int K,
                  int rows) {
     float16 sum[R][N];
 #pragma unroll
@@ -76,7 +75,7 @@ INLINE void tile(__global const float *a, __global const float *b, __global floa
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul_dots(__global const float *restrict a, __global const float *restrict b,
+matmul_dots(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
             __global float *restrict c, int M, int K, int rows EPILOGUE_PARAMETERS) {
     const int begin = (int)get_global_id(0) * rows, end = min(M, begin + rows);
     int i = begin;

@@ -1,7 +1,8 @@
 /* Matrix product, one output per work-item: C[M][N] = op(A) op(B), row-major and dense.
  *
  * A is [M][K], or [K][M] with TRANS_A; B is [K][N], or [N][K] with TRANS_B. Any M, N >= 1, K >= 0.
- * Global size M * N or more. For products too small to repay tiles. Takes an epilogue.
+ * Global size M * N or more. For products too small to repay tiles. Operands of 2 bytes:
+ * operand.clh. Takes an epilogue.
  */
 #ifndef TRANS_A
 #define TRANS_A 0
@@ -16,28 +17,29 @@
 #endif
 
 #include "epilogue.clh"
+#include "operand.clh"
 
-__kernel void matmul_small(__global const float *restrict a, __global const float *restrict b,
+__kernel void matmul_small(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
                            __global float *restrict c, int M, int N, int K LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
     int index = (int)get_global_id(0);
     LEAD(index, M * N)
     if (index >= M * N)
         return;
     const int m = index / N, n = index - m * N;
-    __global const float *x = a + (TRANS_A ? m : m * K);
-    __global const float *y = b + (TRANS_B ? n * K : n);
+    __global const A_WORD *x = a + (TRANS_A ? m : m * K);
+    __global const B_WORD *y = b + (TRANS_B ? n * K : n);
     const int step_x = TRANS_A ? M : 1, step_y = TRANS_B ? 1 : N;
     /* Four sums: shorter dependency chains and smaller rounding errors. */
     float s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
     int k = 0;
     for (; k + 4 <= K; k += 4) {
-        s0 = fma(x[(k + 0) * step_x], y[(k + 0) * step_y], s0);
-        s1 = fma(x[(k + 1) * step_x], y[(k + 1) * step_y], s1);
-        s2 = fma(x[(k + 2) * step_x], y[(k + 2) * step_y], s2);
-        s3 = fma(x[(k + 3) * step_x], y[(k + 3) * step_y], s3);
+        s0 = fma(A_AT(x, (k + 0) * step_x), B_AT(y, (k + 0) * step_y), s0);
+        s1 = fma(A_AT(x, (k + 1) * step_x), B_AT(y, (k + 1) * step_y), s1);
+        s2 = fma(A_AT(x, (k + 2) * step_x), B_AT(y, (k + 2) * step_y), s2);
+        s3 = fma(A_AT(x, (k + 3) * step_x), B_AT(y, (k + 3) * step_y), s3);
     }
     for (; k < K; k++)
-        s0 = fma(x[k * step_x], y[k * step_y], s0);
+        s0 = fma(A_AT(x, k * step_x), B_AT(y, k * step_y), s0);
     c[index] = (s0 + s1) + (s2 + s3);
     EPILOGUE(c, index, 1);
 }

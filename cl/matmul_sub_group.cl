@@ -38,13 +38,21 @@
 #define SUB_GROUP __attribute__((intel_reqd_sub_group_size(SG)))
 #endif
 #include "epilogue.clh"
+#include "operand.clh"
 
 #define BM (TM * LY)
 #define BN (SG * TN)
 
+/* Four neighbours at any address. */
+#if defined(B_F16) || defined(B_BF16)
+#define B_ANY4(b, i) (float4)(B_AT(b, i), B_AT(b, (i) + 1), B_AT(b, (i) + 2), B_AT(b, (i) + 3))
+#else
+#define B_ANY4(b, i) vload4(0, (b) + (i))
+#endif
+
 /* sum += column k of A times v, a row of B. */
 #if TRANS_A
-#define OWN(k)     const float own = a[(k0 + (k)) * M + min(i0 + min(lane, TM - 1), M - 1)];
+#define OWN(k)     const float own = A_AT(a, (k0 + (k)) * M + min(i0 + min(lane, TM - 1), M - 1));
 #define OF_A(i, k) BROADCAST(own, i)
 #else
 #define OWN(k)
@@ -60,7 +68,7 @@
     }
 
 __kernel __attribute__((reqd_work_group_size(SG, LY, 1))) SUB_GROUP void
-matmul_sub_group(__global const float *restrict a, __global const float *restrict b,
+matmul_sub_group(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
                  __global float *restrict c, int M, int N, int K,
                  int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
     BROADCAST_STATE
@@ -90,7 +98,7 @@ matmul_sub_group(__global const float *restrict a, __global const float *restric
         float own[TM];
 #pragma unroll
         for (int i = 0; i < TM; i++)
-            own[i] = lane < left ? a[min(i0 + i, M - 1) * K + k0 + lane] : 0.0f;
+            own[i] = lane < left ? A_AT(a, min(i0 + i, M - 1) * K + k0 + lane) : 0.0f;
 #endif
         if (left == SG) {
 #pragma unroll
@@ -99,7 +107,7 @@ matmul_sub_group(__global const float *restrict a, __global const float *restric
 #pragma unroll
                 for (int j = 0; j < TN; j++) {
 #if TRANS_B
-                    const float4 quad = vload4(0, b + column[j] * K + k0 + k);
+                    const float4 quad = B_ANY4(b, column[j] * K + k0 + k);
                     v[0][j] = quad.s0;
                     v[1][j] = quad.s1;
                     v[2][j] = quad.s2;
@@ -107,7 +115,7 @@ matmul_sub_group(__global const float *restrict a, __global const float *restric
 #else
 #pragma unroll
                     for (int r = 0; r < 4; r++)
-                        v[r][j] = b[(k0 + k + r) * N + column[j]];
+                        v[r][j] = B_AT(b, (k0 + k + r) * N + column[j]);
 #endif
                 }
 #pragma unroll
@@ -119,7 +127,7 @@ matmul_sub_group(__global const float *restrict a, __global const float *restric
                 float v[TN];
 #pragma unroll
                 for (int j = 0; j < TN; j++)
-                    v[j] = b[TRANS_B ? column[j] * K + k0 + k : (k0 + k) * N + column[j]];
+                    v[j] = B_AT(b, TRANS_B ? column[j] * K + k0 + k : (k0 + k) * N + column[j]);
                 MULTIPLY(k, v)
             }
         }

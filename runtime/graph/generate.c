@@ -205,9 +205,10 @@ void tutti_put_storage(tutti_strbuf *text, const tutti_node_info *node,
     for (int32_t k = 0; k < node->n_out; k++)
         any |= tutti_dtype_is_narrow(node->out_type[k].dtype);
     if (any)
-        tutti_strbuf_printf(
-            text, "%s#include \"storage.clh\"\n",
-            device != NULL && (device->type & TUTTI_DEVICE_CPU) != 0 ? "#define F16_BITS\n" : "");
+        tutti_strbuf_printf(text, "%s#include \"storage.clh\"\n",
+                            device != NULL && (device->type & TUTTI_DEVICE_CPU) != 0
+                                ? "#ifndef F16_BITS\n#define F16_BITS 1\n#endif\n"
+                                : "");
 }
 
 static void put_load(tutti_strbuf *text, const tutti_node_info *node,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/narrow.h"
 #include "base/status.h"
 #include "graph/fuse.h"
 
@@ -134,6 +135,28 @@ void tutti_launch_tensor(tutti_lowering *lowering, tutti_launch *launch, tutti_t
     add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_TENSOR, .u.tensor = t});
 }
 
+static void add_options(tutti_lowering *lowering, tutti_launch *launch, const char *more) {
+    launch->options = tutti_arena_printf(lowering->arena, "%s%s%s", launch->options,
+                                         launch->options[0] != '\0' ? " " : "", more);
+    if (launch->options == NULL)
+        keep(lowering, TUTTI_OUT_OF_MEMORY);
+}
+
+void tutti_launch_operand(tutti_lowering *lowering, tutti_launch *launch, tutti_tensor t,
+                          tutti_dtype dtype, char letter) {
+    add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_TENSOR, .typed = true, .u.tensor = t});
+    if (launch == NULL || launch->options == NULL || !tutti_dtype_is_narrow(dtype))
+        return;
+    const bool is_cpu =
+        lowering->device != NULL && (lowering->device->type & TUTTI_DEVICE_CPU) != 0;
+    char options[32];
+    snprintf(options, sizeof options, "-D%c_%s%s", letter, dtype == TUTTI_F16 ? "F16" : "BF16",
+             is_cpu && dtype == TUTTI_F16 && strstr(launch->options, "-DF16_BITS") == NULL
+                 ? " -DF16_BITS"
+                 : "");
+    add_options(lowering, launch, options);
+}
+
 void tutti_launch_scratch(tutti_lowering *lowering, tutti_launch *launch, uint32_t index) {
     add_arg(lowering, launch, (tutti_arg){.kind = TUTTI_ARG_SCRATCH, .u.scratch = index});
 }
@@ -221,10 +244,9 @@ void tutti_launch_slots(tutti_lowering *lowering, tutti_launch *launch,
     tutti_launch_range(launch, tutti_extent_const(items), 1, TUTTI_GROUP_ITEMS);
     if (group == NULL)
         return;
-    launch->options = tutti_arena_printf(lowering->arena, "%s%s-DSLOTS=%d", launch->options,
-                                         launch->options[0] != '\0' ? " " : "", TUTTI_GROUP_SLOTS);
-    if (launch->options == NULL)
-        keep(lowering, TUTTI_OUT_OF_MEMORY);
+    char options[32];
+    snprintf(options, sizeof options, "-DSLOTS=%d", TUTTI_GROUP_SLOTS);
+    add_options(lowering, launch, options);
 }
 
 void tutti_launch_range(tutti_launch *launch, tutti_extent items, int64_t per_item, int64_t local) {
@@ -281,6 +303,7 @@ static tutti_status check_candidates(const tutti_node_info *node, const tutti_lo
 
 tutti_status tutti_op_lower(const tutti_node_info *node, const tutti_device_info *device,
                             tutti_lowering *out) {
+    out->device = device;
     TUTTI_TRY(node->op->lower(node, device, out));
     /* Generated kernels convert where they load and store. */
     if (node->op == &tutti_op_fused || node->op == &tutti_op_epilogue ||
@@ -311,7 +334,7 @@ void tutti_candidate_redirect(tutti_candidate *candidate, tutti_tensor tensor, t
         const int32_t n_args = shares ? launch->n_own_args : launch->n_args;
         for (int32_t i = 0; i < n_args; i++)
             if (launch->args[i].kind == TUTTI_ARG_TENSOR &&
-                launch->args[i].u.tensor.id == tensor.id)
+                launch->args[i].u.tensor.id == tensor.id && !(own_only && launch->args[i].typed))
                 launch->args[i] = to;
     }
 }

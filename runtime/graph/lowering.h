@@ -18,6 +18,7 @@ typedef struct tutti_attached_code {
 
 struct tutti_lowering {
     tutti_arena *arena;
+    const tutti_device_info *device; /* or NULL */
     tutti_candidate candidates[TUTTI_CANDIDATES_MAX];
     int32_t n_candidates;
     tutti_status status;
@@ -33,7 +34,7 @@ TUTTI_MUST_USE tutti_status tutti_node_lower(const tutti_node_info *node,
                                              tutti_arena *arena, tutti_lowering *out);
 
 /* Calls the op's lower; operands in f16 or bf16 are copied for kernels that know f32 alone
- * (graph/widen.c). */
+ * (graph/widen.c), that is, where they are not arguments by tutti_launch_operand. */
 TUTTI_MUST_USE tutti_status tutti_op_lower(const tutti_node_info *node,
                                            const tutti_device_info *device, tutti_lowering *out);
 TUTTI_MUST_USE tutti_status tutti_widen_operands(const tutti_node_info *node,
@@ -44,7 +45,7 @@ void tutti_widen_input(const tutti_device_info *device, tutti_lowering *out,
                        tutti_candidate *candidate, tutti_tensor tensor, const tutti_type *type);
 
 /* Arguments of the candidate's launches that are `tensor` become `to`. own_only: not those that belong
- * to an epilogue or a prologue. */
+ * to an epilogue or a prologue, nor those that kernels take in any type. */
 void tutti_candidate_redirect(tutti_candidate *candidate, tutti_tensor tensor, tutti_arg to,
                               bool own_only);
 /* The launch that was added last becomes the first one; there is at least one. */

@@ -2,7 +2,8 @@
  * nodes of the same device's step, that either
  *
  *   are kept by the forward pass for the backward pass: they make most of a step's memory; or
- *   are written and read by generated kernels alone, which convert where they load and store.
+ *   are written by generated kernels and read by these and by kernels that take any type, such as those
+ *   of products: they convert where they load and store.
  *
  * Inputs, parameters, states, outputs, the loss and what is summed over devices stay f32. The types
  * of the nodes say what was chosen. A kernel that knows f32 alone gets copies (graph/widen.c). */
@@ -31,13 +32,21 @@ static bool is_backward(const tutti_graph *graph, tutti_tensor tensor) {
     return node >= 0 && graph->nodes[node].backward;
 }
 
-/* True when a generated part of the node alone touches input i. */
+static bool takes_typed(const tutti_node_info *node, int32_t i) {
+    return i < 32 && (node->op->typed >> i & 1) != 0;
+}
+
+/* True when kernels that know its type alone touch input i. */
 static bool reads_as_is(const tutti_node_info *node, int32_t i) {
-    if (node->op == &tutti_op_epilogue)
-        return i >= ((const tutti_epilogue *)node->attr)->base.n_in;
-    if (node->op == &tutti_op_prologue)
-        return i < ((const tutti_prologue *)node->attr)->chain.n_in;
-    return is_generated(node);
+    if (node->op == &tutti_op_epilogue) {
+        const tutti_node_info *base = &((const tutti_epilogue *)node->attr)->base;
+        return i >= base->n_in || takes_typed(base, i);
+    }
+    if (node->op == &tutti_op_prologue) {
+        const tutti_prologue *l = node->attr;
+        return i < l->chain.n_in || takes_typed(&l->base, i - l->chain.n_in + 1);
+    }
+    return is_generated(node) || takes_typed(node, i);
 }
 
 static bool writes_as_is(const tutti_node_info *node, int32_t i) {

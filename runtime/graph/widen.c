@@ -28,9 +28,30 @@ static void add_copy(const tutti_device_info *device, tutti_lowering *out,
     tutti_launch_range(launch, count, 1, LOCAL_SIZE);
 }
 
+/* True when each of the candidate's own arguments that are the tensor takes its type as it is. */
+static bool is_taken(const tutti_candidate *candidate, tutti_tensor tensor) {
+    bool any = false;
+    for (int32_t l = 0; l < candidate->n_launches; l++) {
+        const tutti_launch *launch = &candidate->launches[l];
+        const int32_t n =
+            launch->epilogue || launch->prologue ? launch->n_own_args : launch->n_args;
+        for (int32_t i = 0; i < n; i++) {
+            const tutti_arg *arg = &launch->args[i];
+            if (arg->kind != TUTTI_ARG_TENSOR || arg->u.tensor.id != tensor.id)
+                continue;
+            if (!arg->typed)
+                return false;
+            any = true;
+        }
+    }
+    return any;
+}
+
 static void widen_operand(const tutti_device_info *device, tutti_lowering *out,
                           tutti_candidate *candidate, const operand *o) {
     const tutti_extent count = tutti_extent_count(&o->type->shape);
+    if (is_taken(candidate, o->tensor))
+        return;
     const uint32_t scratch = tutti_candidate_scratch(
         out, candidate, (tutti_extent){4 * count.base, 4 * count.per_sample});
     /* What an epilogue or a prologue reads it reads as it is. */

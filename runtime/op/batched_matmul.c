@@ -122,8 +122,7 @@ static int64_t ceil_div(int64_t a, int64_t b) {
 /* From tensors to K, then what a kernel has of its own, then where the matrices are. */
 static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch,
                          const products *p, const int64_t *own, int32_t n_own) {
-    tutti_launch_tensor(out, launch, node->in[0]);
-    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_matmul_operands(node, out, launch);
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, tutti_extent_const(p->m));
     tutti_launch_i32(out, launch, tutti_extent_const(p->n));
@@ -311,6 +310,7 @@ const tutti_op tutti_op_batched_matmul = {
     .n_in_min = 2,
     .n_in_max = 2,
     .n_out = 1,
+    .typed = 3,
     .attr_size = sizeof(tutti_matmul_attr),
     .infer = infer,
     .cost = cost,

@@ -96,10 +96,19 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
                         .bytes = 4 * (rows * inner + inner * columns + rows * columns)};
 }
 
+void tutti_matmul_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch) {
+    tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
+    tutti_launch_operand(out, launch, node->in[1], node->in_type[1].dtype, 'B');
+}
+
 static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch,
                          const matmul *p) {
-    tutti_launch_tensor(out, launch, node->in[0]);
-    tutti_launch_tensor(out, launch, node->in[1]);
+    if (launch != NULL && launch->routine != NULL) {
+        tutti_launch_tensor(out, launch, node->in[0]);
+        tutti_launch_tensor(out, launch, node->in[1]);
+    } else {
+        tutti_matmul_operands(node, out, launch);
+    }
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, p->m);
     tutti_launch_i32(out, launch, p->n);
@@ -258,6 +267,7 @@ const tutti_op tutti_op_matmul = {
     .n_in_max = 2,
     .n_out = 1,
     .flags = TUTTI_OP_EPILOGUE,
+    .typed = 3,
     .attr_size = sizeof(tutti_matmul_attr),
     .infer = infer,
     .cost = cost,

@@ -9,6 +9,9 @@ typedef struct tutti_matmul_attr {
     uint32_t trans_a, trans_b;
 } tutti_matmul_attr;
 
+/* Both operands of a kernel, by cl/operand.clh. */
+void tutti_matmul_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch);
+
 /* How cl/matmul_cpu.cl is built and divided into work-groups. */
 typedef struct tutti_matmul_cpu {
     int64_t mr, nv, np, kc; /* options, which depend on the device alone */

@@ -63,8 +63,7 @@ bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_
 }
 
 static void add_tensors(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch) {
-    tutti_launch_tensor(out, launch, node->in[0]);
-    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_matmul_operands(node, out, launch);
     tutti_launch_tensor(out, launch, node->out[0]);
 }
 

@@ -178,8 +178,7 @@ static void lower_one(const tutti_node_info *node, tutti_lowering *out, const tu
             (tutti_extent){4 * gpu->splits * count.base, 4 * gpu->splits * count.per_sample});
     tutti_launch *launch =
         tutti_candidate_launch(out, candidate, gpu->file, gpu->entry, "%s", gpu->options);
-    tutti_launch_tensor(out, launch, node->in[0]);
-    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_matmul_operands(node, out, launch);
     if (gpu->splits > 1)
         tutti_launch_scratch(out, launch, scratch);
     else

@@ -79,6 +79,7 @@ typedef enum tutti_arg_kind {
 
 typedef struct tutti_arg {
     tutti_arg_kind kind;
+    bool typed; /* the kernel takes the tensor's type in memory: see tutti_launch_operand */
     union {
         tutti_tensor tensor;
         uint32_t scratch; /* index given by tutti_candidate_scratch */
@@ -156,6 +157,11 @@ TUTTI_API tutti_launch *tutti_candidate_routine(tutti_lowering *lowering,
                                                 tutti_candidate *candidate, const char *routine);
 /* Arguments, in the kernel's order. NULL launches are ignored, so that calls need no checks. */
 TUTTI_API void tutti_launch_tensor(tutti_lowering *lowering, tutti_launch *launch, tutti_tensor t);
+/* A tensor that the kernel reads as it lies in memory, f32, f16 or bf16, by the macros of cl/operand.clh
+ * for that letter, one of A and B; the launch gets the build options that say which type it is. Any other
+ * tensor in f16 or bf16 is copied to f32 for the kernel. */
+TUTTI_API void tutti_launch_operand(tutti_lowering *lowering, tutti_launch *launch, tutti_tensor t,
+                                    tutti_dtype dtype, char letter);
 TUTTI_API void tutti_launch_scratch(tutti_lowering *lowering, tutti_launch *launch, uint32_t index);
 TUTTI_API void tutti_launch_local(tutti_lowering *lowering, tutti_launch *launch, size_t bytes);
 TUTTI_API void tutti_launch_i32(tutti_lowering *lowering, tutti_launch *launch, tutti_extent value);
@@ -284,6 +290,7 @@ struct tutti_op {
     int32_t n_in_min, n_in_max, n_out; /* n_out: see also `absent` of tutti_infer */
     uint32_t flags;
     uint32_t mutates; /* bit i: input i is changed in place (of the first 32) */
+    uint32_t typed;   /* bit i: most kernels take input i by tutti_launch_operand */
     size_t attr_size; /* plain data without pointers, copied into the node */
     /* Checks shapes and types and says those of the outputs. On refusal calls tutti_op_fail with a
      * message that shows the shapes, and returns its status. */
