@@ -1,15 +1,16 @@
-/* Gradient of a convolution with 3 x 3 taps, stride 1, by its weights, by tiles of 4 x 4 of dy, for
- * CPU devices: dw[k][c][r][s] sums dy[n][k][h][w] * x[n][c][h - ph + r][w - pw + s], in an order
- * that does not depend on timing. A tile of dy is the filter here: F(3x3, 4x4).
+/* Gradient of a convolution with 3 x 3 taps, stride 1, by its weights, by tiles of TILE x TILE of
+ * dy, for CPU devices: dw[k][c][r][s] sums dy[n][k][h][w] * x[n][c][h - ph + r][w - pw + s], in an order
+ * that does not depend on timing. A tile of dy is the filter here: F(3x3, 4x4) or
+ * F(3x3, 2x2).
  *
  * weight_winograd: a work-item (local size 1) takes the rows of tiles of one slice, over the ends of
  * images, and of those one part of tiles_w tiles: global (slices, parts). It transforms `spans` rows
  * at a time in local memory and adds their products to its sums, in register tiles of CT channels c
  * x 16 channels k.
- * partial: [slice][part][36 points][block of 16 c][block of 16 k][c][k].
- * With tiles = spans * tiles_w and pitch = 4 * tiles_w + 2: v, d: 6 * COLUMN_STEP(blocks of C, of K,
- * tiles) floats; mid: 6 * 16 * pitch floats; buffer, dy_buffer: (4 * min(spans, tile rows of an
- * image) + 2) * 16 * pitch floats.
+ * partial: [slice][part][ALL_POINTS points][block of 16 c][block of 16 k][c][k].
+ * With tiles = spans * tiles_w and pitch = TILE * tiles_w + 2: v, d: POINTS * COLUMN_STEP(blocks of
+ * C, of K, tiles) floats; mid: POINTS * 16 * pitch floats; buffer, dy_buffer: (TILE * min(spans,
+ * tile rows of an image) + 2) * 16 * pitch floats.
  *
  * winograd_join: dw from the sum over `slices` of partial, first to last; a work-item per (c, block
  * of 16 k), any local size. */
@@ -19,8 +20,14 @@
 #define CT 16
 #endif
 
-/* One axis of the transform of 4 values of dy to 6 points. */
+/* One axis of the transform of TILE values of dy to points. */
 static inline void dy_points(const float16 *d, float16 *t) {
+#if TILE == 2
+    t[0] = d[0];
+    t[1] = d[0] + d[1];
+    t[2] = d[0] - d[1];
+    t[3] = d[1];
+#else
     const float16 e1 = fma(V(P11), d[2], d[0]), e2 = fma(V(P22), d[2], d[0]);
     const float16 o1 = fma(V(P11), d[3], d[1]), o2 = fma(V(P22), d[3], d[1]);
     t[0] = d[0];
@@ -29,32 +36,33 @@ static inline void dy_points(const float16 *d, float16 *t) {
     t[3] = fma(V(P2), o2, e2);
     t[4] = fma(V(-P2), o2, e2);
     t[5] = d[3];
+#endif
 }
 
 /* The tiles of a span of dy from the buffer to points, as input_tiles. */
 static inline void dy_tiles(__local const float *buffer, __local float *to, int tiles_h,
                             int tiles_w, int pitch, int step) {
     for (int row = 0; row < tiles_h; row++)
-        for (int tile = 0; tile < tiles_w; tile++, to += 96) {
-            float16 mid[6][4];
+        for (int tile = 0; tile < tiles_w; tile++, to += COLUMN) {
+            float16 mid[POINTS][TILE];
 #pragma unroll
-            for (int s = 0; s < 4; s++) {
-                float16 d[4], t[6];
+            for (int s = 0; s < TILE; s++) {
+                float16 d[TILE], t[POINTS];
 #pragma unroll
-                for (int r = 0; r < 4; r++)
-                    d[r] = *(__local const f16u *)(buffer +
-                                                   16 * ((4 * row + r) * pitch + 4 * tile + s));
+                for (int r = 0; r < TILE; r++)
+                    d[r] = *(__local const f16u *)(buffer + 16 * ((TILE * row + r) * pitch +
+                                                                  TILE * tile + s));
                 dy_points(d, t);
 #pragma unroll
-                for (int r = 0; r < 6; r++)
+                for (int r = 0; r < POINTS; r++)
                     mid[r][s] = t[r];
             }
 #pragma unroll
-            for (int r = 0; r < 6; r++) {
-                float16 t[6];
+            for (int r = 0; r < POINTS; r++) {
+                float16 t[POINTS];
                 dy_points(mid[r], t);
 #pragma unroll
-                for (int s = 0; s < 6; s++)
+                for (int s = 0; s < POINTS; s++)
                     LOCAL_AT(to + s * step + 16 * r) = t[s];
             }
         }
@@ -69,10 +77,10 @@ static inline void add_products(__local const float *v, __local const float *d,
         for (int c = 0; c < CT; c++)
             sum[c] = V(0.0f);
         for (int t = 0; t < tiles; t++) {
-            const float16 dk = *(__local const f16u *)(d + 96 * t);
+            const float16 dk = *(__local const f16u *)(d + COLUMN * t);
 #pragma unroll
             for (int c = 0; c < CT; c++)
-                sum[c] = fma(V(v[96 * t + c0 + c]), dk, sum[c]);
+                sum[c] = fma(V(v[COLUMN * t + c0 + c]), dk, sum[c]);
         }
         /* Few sums of few terms round less than one sum of all. */
 #pragma unroll
@@ -91,20 +99,20 @@ weight_winograd(__global const float *restrict x, __global const float *restrict
                 int K, int H, int W, int OH, int OW, int ph, int pw, int slices, int spans,
                 int tiles_w) {
     const int c_blocks = ceil_div(C, 16), k_blocks = ceil_div(K, 16);
-    const int image_rows = ceil_div(OH, 4);
+    const int image_rows = ceil_div(OH, TILE);
     const int slice = (int)get_global_id(0), part = (int)get_global_id(1);
-    const int column0 = part * 4 * tiles_w, pitch = 4 * tiles_w + 2, tiles = spans * tiles_w;
+    const int column0 = part * TILE * tiles_w, pitch = TILE * tiles_w + 2, tiles = spans * tiles_w;
     const int v_step = COLUMN_STEP(c_blocks, tiles), d_step = COLUMN_STEP(k_blocks, tiles);
     const int per_slice = ceil_div(ceil_div(images * image_rows, spans), slices) * spans;
     const int begin = min(slice * per_slice, images * image_rows);
     const int end = min(begin + per_slice, images * image_rows);
     const int sums = 256 * c_blocks * k_blocks;
-    partial += (size_t)(slice * (int)get_global_size(1) + part) * 36 * sums;
+    partial += (size_t)(slice * (int)get_global_size(1) + part) * ALL_POINTS * sums;
 
     if (begin == end)
-        for (int i = 0; i < 36 * sums; i += 16)
+        for (int i = 0; i < ALL_POINTS * sums; i += 16)
             GLOBAL_AT(partial + i) = V(0.0f);
-    for (int i = 0; i < (4 * min(spans, image_rows) + 2) * pitch; i++) {
+    for (int i = 0; i < (TILE * min(spans, image_rows) + 2) * pitch; i++) {
         LOCAL_AT(buffer + 16 * i) = V(0.0f);
         LOCAL_AT(dy_buffer + 16 * i) = V(0.0f);
     }
@@ -115,8 +123,8 @@ weight_winograd(__global const float *restrict x, __global const float *restrict
                 const int image = at / image_rows, row = at % image_rows;
                 const int rows = min(last - at, image_rows - row);
                 load_span(x + ((size_t)image * C + 16 * c) * H * W, buffer, min(16, C - 16 * c), H,
-                          W, 4 * row - ph, column0 - pw, 4 * rows + 2, pitch);
-                input_tiles(buffer, mid, v + 96 * (c * tiles + (at - first) * tiles_w), rows,
+                          W, TILE * row - ph, column0 - pw, TILE * rows + 2, pitch);
+                input_tiles(buffer, mid, v + COLUMN * (c * tiles + (at - first) * tiles_w), rows,
                             tiles_w, pitch, v_step);
                 at += rows;
             }
@@ -125,23 +133,30 @@ weight_winograd(__global const float *restrict x, __global const float *restrict
                 const int image = at / image_rows, row = at % image_rows;
                 const int rows = min(last - at, image_rows - row);
                 load_span(dy + ((size_t)image * K + 16 * k) * OH * OW, dy_buffer,
-                          min(16, K - 16 * k), OH, OW, 4 * row, column0, 4 * rows, pitch);
-                dy_tiles(dy_buffer, d + 96 * (k * tiles + (at - first) * tiles_w), rows, tiles_w,
-                         pitch, d_step);
+                          min(16, K - 16 * k), OH, OW, TILE * row, column0, TILE * rows, pitch);
+                dy_tiles(dy_buffer, d + COLUMN * (k * tiles + (at - first) * tiles_w), rows,
+                         tiles_w, pitch, d_step);
                 at += rows;
             }
-        for (int point = 0; point < 36; point++)
+        for (int point = 0; point < ALL_POINTS; point++)
             for (int c = 0; c < c_blocks; c++)
                 for (int k = 0; k < k_blocks; k++)
-                    add_products(v + point % 6 * v_step + 96 * c * tiles + 16 * (point / 6),
-                                 d + point % 6 * d_step + 96 * k * tiles + 16 * (point / 6),
-                                 partial + (size_t)point * sums + 256 * (c * k_blocks + k),
-                                 (last - first) * tiles_w, first == begin);
+                    add_products(
+                        v + point % POINTS * v_step + COLUMN * c * tiles + 16 * (point / POINTS),
+                        d + point % POINTS * d_step + COLUMN * k * tiles + 16 * (point / POINTS),
+                        partial + (size_t)point * sums + 256 * (c * k_blocks + k),
+                        (last - first) * tiles_w, first == begin);
     }
 }
 
-/* One axis of the transform of 6 points to 3 taps. */
+/* One axis of the transform of points to 3 taps. */
 static inline void tap_values(const float16 *m, float16 *y) {
+#if TILE == 2
+    const float16 u = V(0.5f) * (m[1] + m[2]);
+    y[0] = m[0] + u;
+    y[1] = V(0.5f) * (m[1] - m[2]);
+    y[2] = m[3] + u;
+#else
     const float n0 = 1.0f / (P11 * P22);
     const float n1 = 1.0f / (2.0f * P11 * (P11 - P22)), n2 = 1.0f / (2.0f * P22 * (P22 - P11));
     const float16 u = (m[1] + m[2]) * V(n1), v = (m[1] - m[2]) * V(n1);
@@ -149,6 +164,7 @@ static inline void tap_values(const float16 *m, float16 *y) {
     y[0] = fma(V(n0), m[0], u + s);
     y[1] = fma(V(P1), v, V(P2) * t);
     y[2] = fma(V(P11), u, fma(V(P22), s, m[5]));
+#endif
 }
 
 __kernel void winograd_join(__global const float *restrict partial, __global float *restrict dw,
@@ -159,14 +175,14 @@ __kernel void winograd_join(__global const float *restrict partial, __global flo
         return;
     const int sums = 256 * c_blocks * k_blocks;
     partial += 256 * (c / 16 * k_blocks + block) + 16 * (c % 16);
-    float16 mid[3][6];
-    for (int s = 0; s < 6; s++) {
-        float16 m[6], y[3];
-        for (int r = 0; r < 6; r++) {
-            __global const float *from = partial + (size_t)(6 * r + s) * sums;
+    float16 mid[3][POINTS];
+    for (int s = 0; s < POINTS; s++) {
+        float16 m[POINTS], y[3];
+        for (int r = 0; r < POINTS; r++) {
+            __global const float *from = partial + (size_t)(POINTS * r + s) * sums;
             m[r] = *(__global const f16u *)from;
             for (int i = 1; i < slices; i++)
-                m[r] += *(__global const f16u *)(from + (size_t)i * 36 * sums);
+                m[r] += *(__global const f16u *)(from + (size_t)i * ALL_POINTS * sums);
         }
         tap_values(m, y);
         for (int r = 0; r < 3; r++)

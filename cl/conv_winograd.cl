@@ -1,18 +1,19 @@
-/* Convolution with 3 x 3 taps, stride 1, by tiles of 4 x 4 outputs, for CPU devices: y[k][h][w] =
+/* Convolution with 3 x 3 taps, stride 1, by tiles of TILE x TILE outputs, for CPU devices: y[k][h][w] =
  * bias[k] + the sum over c, r, s of w[k][c][r][s] * x[c][h - ph + r][w - pw + s]. x is
  * (images, C, H, W), y is (images, K, OH, OW).
  *
- * winograd_weights: to points, [block of 16 k][column of points][c][6 points][16 k], zero beyond K.
+ * winograd_weights: to points, [block of 16 k][column of points][c][POINTS points][16 k], zero beyond K.
  * w's element (k, c, tap) is at k * k_step + c * c_step + tap, or with the taps backwards (flip), as
  * a data gradient has them. A work-item per (c, block of k): global (C, blocks), any local size.
  *
  * winograd: a work-item (local size 1) takes `spans` rows of tiles, over the ends of images, of
  * tiles_w tiles: global (ceil(images * tile rows / spans), ceil(tile columns / tiles_w)). It
- * transforms them in local memory, multiplies, in register tiles of 6 points x TT tiles x 16
- * channels k, and transforms back.
- * With tiles = spans * tiles_w, rounded up to TT, and pitch = 4 * tiles_w + 2:
- * v: 6 * COLUMN_STEP(blocks of C, tiles) floats; m: 24 * 16 * tiles; mid: 6 * 16 * pitch;
- * buffer: (4 * min(spans, tile rows of an image) + 2) * 16 * pitch. Takes an epilogue. */
+ * transforms them in local memory, multiplies, in register tiles of POINTS points x TT tiles x
+ * 16 channels k, and transforms back.
+ * With tiles = spans * tiles_w, rounded up to TT, and pitch = TILE * tiles_w + 2:
+ * v: POINTS * COLUMN_STEP(blocks of C, tiles) floats; m: TILE * POINTS * 16 * tiles; mid: POINTS *
+ * 16 * pitch; buffer: (TILE * min(spans, tile rows of an image) + 2) * 16 * pitch. Takes an
+ * epilogue. */
 #include "epilogue.clh"
 #include "winograd.clh"
 
@@ -20,8 +21,15 @@
 #define TT 4
 #endif
 
-/* One axis of the transform of 3 taps to 6 points. */
+/* One axis of the transform of 3 taps to points. */
 static inline void weight_points(const float16 *g, float16 *t) {
+#if TILE == 2
+    const float16 e = g[0] + g[2];
+    t[0] = g[0];
+    t[1] = V(0.5f) * (e + g[1]);
+    t[2] = V(0.5f) * (e - g[1]);
+    t[3] = g[2];
+#else
     const float16 e1 = fma(V(P11), g[2], g[0]), e2 = fma(V(P22), g[2], g[0]);
     const float n1 = 1.0f / (2.0f * P11 * (P11 - P22)), n2 = 1.0f / (2.0f * P22 * (P22 - P11));
     t[0] = g[0] * V(1.0f / (P11 * P22));
@@ -30,6 +38,7 @@ static inline void weight_points(const float16 *g, float16 *t) {
     t[3] = fma(V(P2), g[1], e2) * V(n2);
     t[4] = fma(V(-P2), g[1], e2) * V(n2);
     t[5] = g[2];
+#endif
 }
 
 __kernel void winograd_weights(__global const float *restrict w, __global float *restrict points,
@@ -38,7 +47,7 @@ __kernel void winograd_weights(__global const float *restrict w, __global float 
     const int blocks = ceil_div(K, 16);
     if (c >= C || block >= blocks)
         return;
-    float16 g[3][3], mid[6][3];
+    float16 g[3][3], mid[POINTS][3];
     for (int tap = 0; tap < 9; tap++) {
         float lane[16];
         for (int i = 0; i < 16; i++) {
@@ -49,60 +58,65 @@ __kernel void winograd_weights(__global const float *restrict w, __global float 
     }
     for (int s = 0; s < 3; s++) {
         const float16 column[3] = {g[0][s], g[1][s], g[2][s]};
-        float16 t[6];
+        float16 t[POINTS];
         weight_points(column, t);
-        for (int r = 0; r < 6; r++)
+        for (int r = 0; r < POINTS; r++)
             mid[r][s] = t[r];
     }
-    for (int r = 0; r < 6; r++) {
-        float16 t[6];
+    for (int r = 0; r < POINTS; r++) {
+        float16 t[POINTS];
         weight_points(mid[r], t);
-        for (int s = 0; s < 6; s++)
-            GLOBAL_AT(points + 16 * ((((size_t)block * 6 + s) * C + c) * 6 + r)) = t[s];
+        for (int s = 0; s < POINTS; s++)
+            GLOBAL_AT(points + 16 * ((((size_t)block * POINTS + s) * C + c) * POINTS + r)) = t[s];
     }
 }
 
-/* One axis of the transform of 6 points to 4 outputs. */
+/* One axis of the transform of points to outputs. */
 static inline void output_values(const float16 *m, float16 *y) {
+#if TILE == 2
+    y[0] = m[0] + m[1] + m[2];
+    y[1] = m[1] - m[2] + m[3];
+#else
     const float16 u = m[1] + m[2], v = m[1] - m[2], s = m[3] + m[4], t = m[3] - m[4];
     y[0] = m[0] + u + s;
     y[1] = fma(V(P1), v, V(P2) * t);
     y[2] = fma(V(P11), u, V(P22) * s);
     y[3] = fma(V(P1 * P11), v, fma(V(P2 * P22), t, m[5]));
+#endif
 }
 
 /* The products of all tiles for a block of k, with the first axis of the transform to outputs:
- * mid[tile][row of 4][column of 6][16]. */
+ * mid[tile][row of TILE][column of POINTS][16]. */
 static inline void multiply(__local const float *v, __global const float *u, __local float *mid,
                             int C, int tiles_here, int tiles, int v_step) {
-    for (int s = 0; s < 6; s++)
+    for (int s = 0; s < POINTS; s++)
         for (int t0 = 0; t0 < tiles_here; t0 += TT) {
-            float16 sum[TT][6];
+            float16 sum[TT][POINTS];
 #pragma unroll
             for (int t = 0; t < TT; t++)
 #pragma unroll
-                for (int r = 0; r < 6; r++)
+                for (int r = 0; r < POINTS; r++)
                     sum[t][r] = V(0.0f);
-            __global const float *w = u + (size_t)96 * s * C;
-            __local const float *in = v + s * v_step + 96 * t0;
-            for (int c0 = 0; c0 < C; c0 += 16, in += 96 * tiles) {
+            __global const float *w = u + (size_t)COLUMN * s * C;
+            __local const float *in = v + s * v_step + COLUMN * t0;
+            for (int c0 = 0; c0 < C; c0 += 16, in += COLUMN * tiles) {
                 const int count = min(16, C - c0);
-                for (int c = 0; c < count; c++, w += 96)
+                for (int c = 0; c < count; c++, w += COLUMN)
 #pragma unroll
-                    for (int r = 0; r < 6; r++) {
+                    for (int r = 0; r < POINTS; r++) {
                         const float16 wk = *(__global const f16u *)(w + 16 * r);
 #pragma unroll
                         for (int t = 0; t < TT; t++)
-                            sum[t][r] = fma(V(in[96 * t + 16 * r + c]), wk, sum[t][r]);
+                            sum[t][r] = fma(V(in[COLUMN * t + 16 * r + c]), wk, sum[t][r]);
                     }
             }
 #pragma unroll
             for (int t = 0; t < TT; t++) {
-                float16 out[4];
+                float16 out[TILE];
                 output_values(sum[t], out);
 #pragma unroll
-                for (int r = 0; r < 4; r++)
-                    LOCAL_AT(mid + 16 * (24 * (t0 + t) + 6 * r + s)) = out[r];
+                for (int r = 0; r < TILE; r++)
+                    LOCAL_AT(mid + 16 * (TILE * POINTS * (t0 + t) + POINTS * r + s)) = out[r];
             }
         }
 }
@@ -110,17 +124,18 @@ static inline void multiply(__local const float *v, __global const float *u, __l
 /* The other axis: tiles of a span to buffer [row][column of `pitch`][16]. */
 static inline void output_tiles(__local const float *mid, __local float *buffer, float16 bias,
                                 int tiles_h, int tiles_w, int pitch) {
-    for (int row = 0; row < 4 * tiles_h; row++)
+    for (int row = 0; row < TILE * tiles_h; row++)
         for (int tile = 0; tile < tiles_w; tile++) {
-            float16 in[6], out[4];
+            float16 in[POINTS], out[TILE];
 #pragma unroll
-            for (int s = 0; s < 6; s++)
-                in[s] = *(__local const f16u *)(mid + 16 * (24 * (row / 4 * tiles_w + tile) +
-                                                            6 * (row % 4) + s));
+            for (int s = 0; s < POINTS; s++)
+                in[s] = *(__local const f16u *)(mid + 16 * (TILE * POINTS *
+                                                                (row / TILE * tiles_w + tile) +
+                                                            POINTS * (row % TILE) + s));
             output_values(in, out);
 #pragma unroll
-            for (int s = 0; s < 4; s++)
-                LOCAL_AT(buffer + 16 * (row * pitch + 4 * tile + s)) = out[s] + bias;
+            for (int s = 0; s < TILE; s++)
+                LOCAL_AT(buffer + 16 * (row * pitch + TILE * tile + s)) = out[s] + bias;
         }
 }
 
@@ -181,19 +196,19 @@ winograd(__global const float *restrict x, __global const float *restrict points
          int images, int C, int K, int H, int W, int OH, int OW, int ph, int pw, int has_bias,
          int spans, int tiles_w EPILOGUE_PARAMETERS) {
     const int c_blocks = ceil_div(C, 16), k_blocks = ceil_div(K, 16);
-    const int image_rows = ceil_div(OH, 4);
+    const int image_rows = ceil_div(OH, TILE);
     const int begin = (int)get_global_id(0) * spans, end = min(begin + spans, images * image_rows);
-    const int column0 = (int)get_global_id(1) * 4 * tiles_w;
-    const int pitch = 4 * tiles_w + 2;
+    const int column0 = (int)get_global_id(1) * TILE * tiles_w;
+    const int pitch = TILE * tiles_w + 2;
     const int tiles = ceil_div(spans * tiles_w, TT) * TT;
     const int tiles_here = (end - begin) * tiles_w;
     const int v_step = COLUMN_STEP(c_blocks, tiles);
 
-    for (int column = 0; column < 6; column++)
+    for (int column = 0; column < POINTS; column++)
         for (int c = 0; c < c_blocks; c++)
-            for (int t = 6 * tiles_here; t < 6 * ceil_div(tiles_here, TT) * TT; t++)
-                LOCAL_AT(v + column * v_step + 16 * (6 * c * tiles + t)) = V(0.0f);
-    for (int i = 0; i < (4 * min(spans, image_rows) + 2) * pitch; i++)
+            for (int t = POINTS * tiles_here; t < POINTS * ceil_div(tiles_here, TT) * TT; t++)
+                LOCAL_AT(v + column * v_step + 16 * (POINTS * c * tiles + t)) = V(0.0f);
+    for (int i = 0; i < (TILE * min(spans, image_rows) + 2) * pitch; i++)
         LOCAL_AT(buffer + 16 * i) = V(0.0f);
 
     for (int c = 0; c < c_blocks; c++)
@@ -201,31 +216,32 @@ winograd(__global const float *restrict x, __global const float *restrict points
             const int image = at / image_rows, row = at % image_rows;
             const int rows = min(end - at, image_rows - row);
             load_span(x + ((size_t)image * C + 16 * c) * H * W, buffer, min(16, C - 16 * c), H, W,
-                      4 * row - ph, column0 - pw, 4 * rows + 2, pitch);
-            input_tiles(buffer, mid, v + 96 * (c * tiles + (at - begin) * tiles_w), rows, tiles_w,
-                        pitch, v_step);
+                      TILE * row - ph, column0 - pw, TILE * rows + 2, pitch);
+            input_tiles(buffer, mid, v + COLUMN * (c * tiles + (at - begin) * tiles_w), rows,
+                        tiles_w, pitch, v_step);
             at += rows;
         }
     for (int k = 0; k < k_blocks; k++) {
-        multiply(v, points + (size_t)36 * 16 * k * C, m, C, tiles_here, tiles, v_step);
+        multiply(v, points + (size_t)ALL_POINTS * 16 * k * C, m, C, tiles_here, tiles, v_step);
         float lane[16];
         for (int i = 0; i < 16; i++)
             lane[i] = has_bias && 16 * k + i < K ? bias[16 * k + i] : 0.0f;
         for (int at = begin; at < end;) {
             const int image = at / image_rows, row = at % image_rows;
             const int rows = min(end - at, image_rows - row);
-            output_tiles(m + 16 * 24 * (at - begin) * tiles_w, buffer, AT(lane), rows, tiles_w,
-                         pitch);
+            output_tiles(m + 16 * TILE * POINTS * (at - begin) * tiles_w, buffer, AT(lane), rows,
+                         tiles_w, pitch);
             const size_t plane0 = ((size_t)image * K + 16 * k) * OH * OW;
-            const int channels = min(16, K - 16 * k), columns = min(4 * tiles_w, OW - column0);
-            const int row_end = min(4 * (row + rows), OH);
-            store_span(buffer, y + plane0, channels, OH, OW, 4 * row, row_end, column0,
+            const int channels = min(16, K - 16 * k), columns = min(TILE * tiles_w, OW - column0);
+            const int row_end = min(TILE * (row + rows), OH);
+            store_span(buffer, y + plane0, channels, OH, OW, TILE * row, row_end, column0,
                        column0 + columns, pitch);
-            const int runs = columns == OW ? 1 : row_end - 4 * row;
+            const int runs = columns == OW ? 1 : row_end - TILE * row;
             for (int i = 0; i < channels * runs; i++)
-                EPILOGUE(
-                    y, plane0 + (size_t)(i / runs) * OH * OW + (4 * row + i % runs) * OW + column0,
-                    columns * (row_end - 4 * row) / runs);
+                EPILOGUE(y,
+                         plane0 + (size_t)(i / runs) * OH * OW + (TILE * row + i % runs) * OW +
+                             column0,
+                         columns * (row_end - TILE * row) / runs);
             at += rows;
         }
     }

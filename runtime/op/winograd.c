@@ -12,6 +12,7 @@
 /* The portions of a convolution: `spans` rows of tiles each, and of those one of `parts`, of
  * `tiles_w` tiles. */
 typedef struct portion {
+    int tile;           /* outputs along an axis: 4 or 2 */
     int64_t image_rows; /* of tiles, in an image */
     int64_t spans, tiles_w, parts;
     int64_t tile_block, tiles; /* of a portion, rounded up to tile_block */
@@ -28,30 +29,43 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* Whether 3 x 3 taps of stride 1 lose at most half of their work to whole blocks of 16 channels,
- * and to whole tiles. */
-static bool fits(const tutti_conv *p) {
+/* Operations on vectors for an image, or without tiles (0), for 16 channels of x and y each, about:
+ * products, and for tiles transforms. */
+static int64_t image_cost(const tutti_conv *p, int tile) {
+    if (tile == 0)
+        return p->oh * p->ow * 9 * 16;
+    const int64_t transforms = tile == 4 ? 350 : 110;
+    return ceil_div(p->oh, tile) * ceil_div(p->ow, tile) *
+           (16 * (tile + 2) * (tile + 2) + transforms);
+}
+
+/* The tile for 3 x 3 taps of stride 1; 0 where the direct algorithm does as well, or where more than
+ * half of the work would be lost to whole blocks of 16 channels. */
+static int tile_of(const tutti_conv *p) {
     const tutti_conv_attr *a = p->attr;
     for (int d = 0; d < 2; d++)
         if (a->stride[d] != 1 || a->dilation[d] != 1)
-            return false;
-    return p->r == 3 && p->s == 3 && p->groups == 1 &&
-           2 * 256 * ceil_div(p->c, 16) * ceil_div(p->k, 16) <= 3 * p->c * p->k &&
-           2 * 16 * ceil_div(p->oh, 4) * ceil_div(p->ow, 4) <= 3 * p->oh * p->ow;
+            return 0;
+    if (p->r != 3 || p->s != 3 || p->groups != 1 ||
+        2 * 256 * ceil_div(p->c, 16) * ceil_div(p->k, 16) > 3 * p->c * p->k)
+        return 0;
+    const int tile = image_cost(p, 2) < image_cost(p, 4) ? 2 : 4;
+    return image_cost(p, tile) < image_cost(p, 0) ? tile : 0;
 }
 
-static int64_t point_bytes(int64_t channels, int64_t tiles) {
-    return 4 * 6 * 16 * (6 * ceil_div(channels, 16) * tiles + 1);
+static int64_t point_bytes(const portion *w, int64_t channels) {
+    const int64_t points = w->tile + 2;
+    return 4 * points * 16 * (points * ceil_div(channels, 16) * w->tiles + 1);
 }
 
 /* Local memory for a portion of that many spans. */
 static void size_up(const tutti_conv *p, bool weight, portion *w) {
-    const int64_t pitch = 4 * w->tiles_w + 2;
+    const int64_t pitch = w->tile * w->tiles_w + 2, points = w->tile + 2;
     w->tiles = ceil_div(w->spans * w->tiles_w, w->tile_block) * w->tile_block;
-    w->x_bytes = point_bytes(p->c, w->tiles);
-    w->y_bytes = weight ? point_bytes(p->k, w->tiles) : 4 * 24 * 16 * w->tiles;
-    w->mid_bytes = 4 * 6 * 16 * pitch;
-    w->buffer_bytes = 4 * (4 * smaller(w->spans, w->image_rows) + 2) * 16 * pitch;
+    w->x_bytes = point_bytes(w, p->c);
+    w->y_bytes = weight ? point_bytes(w, p->k) : 4 * w->tile * points * 16 * w->tiles;
+    w->mid_bytes = 4 * points * 16 * pitch;
+    w->buffer_bytes = 4 * (w->tile * smaller(w->spans, w->image_rows) + 2) * 16 * pitch;
 }
 
 /* A weight gradient has rows of dy, too, in a buffer. */
@@ -61,12 +75,16 @@ static int64_t bytes(const portion *w) {
 
 /* False where the tiles do not pay or do not fit. */
 static bool portions_of(const tutti_conv *p, const tutti_device_info *device, bool weight,
-                        int64_t tile_block, portion *out) {
-    if (!fits(p))
+                        portion *out) {
+    const int tile = tile_of(p);
+    if (tile == 0)
         return false;
     const int64_t room = smaller(WORK_BYTES, (int64_t)device->local_memory_bytes - 256);
-    const int64_t columns = ceil_div(p->ow, 4), parts = ceil_div(columns, TILES_BEST + 8);
-    portion w = {.image_rows = ceil_div(p->oh, 4),
+    const int64_t columns = ceil_div(p->ow, tile), parts = ceil_div(columns, TILES_BEST + 8);
+    /* 24 accumulators where there are 32 registers of 16 lanes. */
+    const int64_t tile_block = weight || device->width_float < 16 ? 1 : 24 / (tile + 2);
+    portion w = {.tile = tile,
+                 .image_rows = ceil_div(p->oh, tile),
                  .tiles_w = ceil_div(columns, parts),
                  .tile_block = tile_block,
                  .spans = 1};
@@ -88,19 +106,18 @@ static bool portions_of(const tutti_conv *p, const tutti_device_info *device, bo
 
 bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out, const tutti_conv *p, bool transposed) {
-    /* 24 accumulators where there are 32 registers of 16 lanes. */
-    const int tile_block = device->width_float >= 16 ? 4 : 1;
     const int64_t k_blocks = ceil_div(p->k, 16);
     portion w;
-    if (!portions_of(p, device, false, tile_block, &w))
+    if (!portions_of(p, device, false, &w))
         return false;
+    const int64_t points_bytes = 4 * (w.tile + 2) * (w.tile + 2) * 16 * k_blocks * p->c;
 
     tutti_candidate *candidate = tutti_lowering_candidate(out, "winograd");
     const uint32_t points =
-        tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * 36 * 16 * k_blocks * p->c));
-    const char *file = "conv_winograd.cl";
-    tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, file, "winograd_weights", "-DTT=%d", tile_block);
+        tutti_candidate_scratch(out, candidate, tutti_extent_const(points_bytes));
+    const char *const file = "conv_winograd.cl", *const options = "-DTT=%d -DTILE=%d";
+    tutti_launch *launch = tutti_candidate_launch(out, candidate, file, "winograd_weights", options,
+                                                  (int)w.tile_block, w.tile);
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, points);
     const int64_t sizes[] = {p->c, p->k, transposed ? 9 : 9 * p->c, transposed ? 9 * p->k : 9,
@@ -110,7 +127,8 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_range(launch, tutti_extent_const(p->c), 1, 1);
     tutti_launch_range(launch, tutti_extent_const(k_blocks), 1, 1);
 
-    launch = tutti_candidate_launch(out, candidate, file, "winograd", "-DTT=%d", tile_block);
+    launch = tutti_candidate_launch(out, candidate, file, "winograd", options, (int)w.tile_block,
+                                    w.tile);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_scratch(out, launch, points);
     /* Without a bias, a pointer that is not read. */
@@ -145,11 +163,12 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
 bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device_info *device,
                                  tutti_lowering *out, const tutti_conv *p) {
     portion w;
-    if (!portions_of(p, device, true, 1, &w))
+    if (!portions_of(p, device, true, &w))
         return false;
     const int64_t images = tutti_extent_value(p->images, TUTTI_CONV_TYPICAL_BATCH);
     const int64_t c_blocks = ceil_div(p->c, 16), k_blocks = ceil_div(p->k, 16);
-    const int64_t slice_bytes = 4 * 36 * 256 * c_blocks * k_blocks * w.parts;
+    const int64_t slice_bytes =
+        4 * (w.tile + 2) * (w.tile + 2) * 256 * c_blocks * k_blocks * w.parts;
     if (slice_bytes > PARTIAL_BYTES)
         return false;
     int64_t slices = smaller(4 * (int64_t)device->compute_units, PARTIAL_NEAR / slice_bytes);
@@ -162,10 +181,10 @@ bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device
     tutti_candidate *candidate = tutti_lowering_candidate(out, "winograd");
     const uint32_t partial =
         tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
-    const char *file = "conv2d_weight_grad_winograd.cl";
+    const char *const file = "conv2d_weight_grad_winograd.cl", *const options = "-DCT=%d -DTILE=%d";
     const int rows = device->width_float >= 16 ? 16 : 4;
     tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, file, "weight_winograd", "-DCT=%d", rows);
+        tutti_candidate_launch(out, candidate, file, "weight_winograd", options, rows, w.tile);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, partial);
@@ -183,7 +202,7 @@ bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device
     tutti_launch_range(launch, tutti_extent_const(slices), 1, 1);
     tutti_launch_range(launch, tutti_extent_const(w.parts), 1, 1);
 
-    launch = tutti_candidate_launch(out, candidate, file, "winograd_join", "-DCT=%d", rows);
+    launch = tutti_candidate_launch(out, candidate, file, "winograd_join", options, rows, w.tile);
     tutti_launch_scratch(out, launch, partial);
     tutti_launch_tensor(out, launch, node->out[0]);
     const int64_t join[] = {p->c, p->k, slices * w.parts};

@@ -1,4 +1,4 @@
-/* Convolution by tiles of 4 x 4, for CPU devices (cl/winograd.clh). */
+/* Convolution by tiles, for CPU devices (cl/winograd.clh). */
 #ifndef TUTTI_OP_WINOGRAD_H
 #define TUTTI_OP_WINOGRAD_H
 
