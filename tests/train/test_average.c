@@ -216,7 +216,8 @@ int main(void) {
     const char *wanted = getenv("TUTTI_TEST_SEED");
     seed = wanted != NULL ? strtoull(wanted, NULL, 10) : (uint64_t)time(NULL) * 1000003U;
     printf("TUTTI_TEST_SEED=%llu\n", (unsigned long long)seed);
-    if (tutti_profile_open("auto", &profile) != TUTTI_OK ||
+    static const char json[] = "{\"determinism\": \"reproducible\"}";
+    if (tutti_profile_parse("test", json, sizeof json - 1, &profile) != TUTTI_OK ||
         tutti_runtime_open(profile, &runtime) != TUTTI_OK) {
         fprintf(stderr, "%s\n", tutti_error_message());
         return 1;

@@ -65,7 +65,8 @@ static int open_all(void **state) {
         y[i] = (int32_t)tutti_rng_below(&rng, CLASSES);
     const tutti_shape x_shape = {2, true, {1, FEATURES}}, y_shape = {1, true, {1}};
     ok(tutti_dataset_make(N, &x_shape, x, TUTTI_I32, &y_shape, y, &data));
-    ok(tutti_profile_open("auto", &profile));
+    static const char json[] = "{\"determinism\": \"reproducible\"}";
+    ok(tutti_profile_parse("test", json, sizeof json - 1, &profile));
     ok(tutti_runtime_open(profile, &runtime));
     graph = make_graph();
     ok(tutti_trainer_open(graph, runtime, &(tutti_trainer_options){.batch = N, .seed = seed},
