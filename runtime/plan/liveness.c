@@ -25,14 +25,14 @@ static void extend(tutti_liveness *l, uint32_t id, int32_t at) {
 /* A kernel of the elementwise generator loads all its operands before it stores, element by
  * element, so its results may overwrite operands of the same size that nobody needs any more. A
  * prologue does so with the operands and the results of its chain. */
-static bool writes_in_place(const tutti_liveness *l, const tutti_node_info *node, int32_t input,
+static bool writes_in_place(const uint32_t *root, const tutti_node_info *node, int32_t input,
                             int32_t output) {
     if (node->op == &tutti_op_prologue) {
         const tutti_prologue *prologue = node->attr;
         const int32_t n_chain = prologue->chain.n_in;
         bool read_later = false;
         for (int32_t i = n_chain; i < node->n_in; i++)
-            read_later |= find(l->root, node->in[i].id) == find(l->root, node->in[input].id);
+            read_later |= find(root, node->in[i].id) == find(root, node->in[input].id);
         return input < n_chain && output >= prologue->base.n_out && !read_later;
     }
     return node->op == &tutti_op_fused ||
@@ -43,6 +43,12 @@ static bool same_size(const tutti_type *a, const tutti_type *b) {
     const tutti_extent x = tutti_extent_count(&a->shape), y = tutti_extent_count(&b->shape);
     return x.base == y.base && x.per_sample == y.per_sample &&
            tutti_dtype_size_bytes(a->dtype) == tutti_dtype_size_bytes(b->dtype);
+}
+
+bool tutti_may_write_over(const uint32_t *root, const tutti_node_info *node, int32_t input,
+                          int32_t output) {
+    return writes_in_place(root, node, input, output) &&
+           same_size(&node->in_type[input], &node->out_type[output]);
 }
 
 static void reuse_operands(const tutti_graph *graph, tutti_liveness *l, const tutti_item *item,
@@ -58,14 +64,29 @@ static void reuse_operands(const tutti_graph *graph, tutti_liveness *l, const tu
             bool taken = false;
             for (int32_t k = 0; k < node->n_out; k++)
                 taken |= k != o && find(l->root, node->out[k].id) == in;
-            if (taken || !writes_in_place(l, node, i, o) || tutti_tensor_is_fixed(graph, in) ||
-                l->last[in] != at || l->first[in] > at ||
-                !same_size(&node->in_type[i], &node->out_type[o]))
+            if (taken || !tutti_may_write_over(l->root, node, i, o) ||
+                tutti_tensor_is_fixed(graph, in) || l->last[in] != at || l->first[in] > at)
                 continue;
             l->root[out] = in;
             l->last[in] = l->last[out];
             break;
         }
+    }
+}
+
+void tutti_liveness_roots(const tutti_graph *graph, const tutti_program *program, bool owner,
+                          uint32_t *root) {
+    for (uint32_t id = 0; id < (uint32_t)graph->n_tensors; id++)
+        root[id] = id;
+    for (int32_t k = 0; k < program->n_items; k++) {
+        const tutti_item *item = &program->items[k];
+        if (item->kind != TUTTI_ITEM_NODE || !tutti_item_runs(item, owner) || !shares_input(item))
+            continue;
+        int32_t n_members;
+        const tutti_node_info *members = tutti_node_members(&item->node, &n_members);
+        for (int32_t m = 0; m < n_members; m++)
+            if (members[m].n_out > 0)
+                root[members[m].out[0].id] = root[members[m].in[0].id];
     }
 }
 
@@ -77,20 +98,10 @@ tutti_status tutti_liveness_make(const tutti_graph *graph, const tutti_program *
                         tutti_arena_array(arena, n, sizeof *l.last)};
     if (l.root == NULL || l.first == NULL || l.last == NULL)
         return TUTTI_OUT_OF_MEMORY;
+    tutti_liveness_roots(graph, program, owner, l.root);
     for (uint32_t id = 0; id < n; id++) {
-        l.root[id] = id;
         l.first[id] = INT32_MAX;
         l.last[id] = -1;
-    }
-    for (int32_t k = 0; k < program->n_items; k++) {
-        const tutti_item *item = &program->items[k];
-        if (item->kind != TUTTI_ITEM_NODE || !tutti_item_runs(item, owner) || !shares_input(item))
-            continue;
-        int32_t n_members;
-        const tutti_node_info *members = tutti_node_members(&item->node, &n_members);
-        for (int32_t m = 0; m < n_members; m++)
-            if (members[m].n_out > 0)
-                l.root[members[m].out[0].id] = l.root[members[m].in[0].id];
     }
     for (int32_t k = 0; k < program->n_items; k++) {
         const tutti_item *item = &program->items[k];

@@ -1,5 +1,5 @@
 /* What the files that make a plan share. In order: lower every item (plan.c), choose candidates
- * (choose.c), lifetimes (liveness.c), regions and capacity (layout.c), predicted times (cost.c). */
+ * (choose.c), order (order.c), lifetimes (liveness.c), regions and capacity (layout.c), predicted times (cost.c). */
 #ifndef TUTTI_PLAN_MAKE_H
 #define TUTTI_PLAN_MAKE_H
 
@@ -52,6 +52,17 @@ typedef struct tutti_liveness {
 TUTTI_MUST_USE tutti_status tutti_liveness_make(const tutti_graph *graph,
                                                 const tutti_program *program, bool owner,
                                                 tutti_arena *arena, tutti_liveness *out);
+
+/* By tensor, the one whose memory it uses because an alias or an update says so; operands that are
+ * written over are not looked for. */
+void tutti_liveness_roots(const tutti_graph *graph, const tutti_program *program, bool owner,
+                          uint32_t *root);
+/* True when the node may write this output over that input, if nobody needs it any more. */
+bool tutti_may_write_over(const uint32_t *root, const tutti_node_info *node, int32_t input,
+                          int32_t output);
+
+/* Puts the items of all devices in one order that needs less memory, where that is found (order.c). */
+TUTTI_MUST_USE tutti_status tutti_plan_order(tutti_plan *plan, const tutti_draft_device *drafts);
 
 /* Regions of all modes for the most samples that fit, up to the plan's batch (layout.c). */
 TUTTI_MUST_USE tutti_status tutti_plan_layout(tutti_plan *plan, tutti_plan_device *device);

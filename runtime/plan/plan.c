@@ -172,8 +172,10 @@ tutti_status tutti_plan_draft(tutti_plan *plan, const tutti_plan_options *option
 }
 
 tutti_status tutti_plan_finish(tutti_plan *plan, const tutti_draft_device *drafts) {
-    for (int32_t i = 0; i < plan->n_devices; i++) {
+    for (int32_t i = 0; i < plan->n_devices; i++)
         take_choices(&plan->devices[i], &drafts[i]);
+    TUTTI_TRY(tutti_plan_order(plan, drafts));
+    for (int32_t i = 0; i < plan->n_devices; i++) {
         TUTTI_TRY(tutti_plan_layout(plan, &plan->devices[i]));
         tutti_plan_costs(plan, &plan->devices[i], &drafts[i]);
     }
