@@ -8,7 +8,15 @@
 #include "bench/bench.h"
 #include "shared/options.h"
 
-enum { OPT_JSON = TOOL_FIRST, OPT_SELECT, OPT_FILTER, OPT_ROUNDS, OPT_PEERS, OPT_KERNELS };
+enum {
+    OPT_JSON = TOOL_FIRST,
+    OPT_SELECT,
+    OPT_FILTER,
+    OPT_ROUNDS,
+    OPT_PEERS,
+    OPT_KERNELS,
+    OPT_PRECISIONS
+};
 
 static const tool_option options[] = {
     {"json", NULL, OPT_JSON, "print one JSON document instead of tables"},
@@ -17,6 +25,7 @@ static const tool_option options[] = {
     {"rounds", "N", OPT_ROUNDS, "measure so many times, at least and by default 7"},
     {"peers", "LIST|none", OPT_PEERS, "only these of the peers, separated by commas"},
     {"kernels", NULL, OPT_KERNELS, "train: where the time of a step goes"},
+    {"precisions", NULL, OPT_PRECISIONS, "train: f32, bf16 and f16 instead of peers"},
 };
 
 static const bench_noun *const nouns[] = {&bench_ops,   &bench_gemm,  &bench_conv,
@@ -104,6 +113,9 @@ static int parse_options(int argc, char **argv, bench_options *out, const bench_
         case OPT_KERNELS:
             out->kernels = true;
             break;
+        case OPT_PRECISIONS:
+            out->precisions = true;
+            break;
         case OPT_SELECT:
             out->select = optarg;
             break;
@@ -124,6 +136,9 @@ static int parse_options(int argc, char **argv, bench_options *out, const bench_
         return code;
     if (out->kernels && *out_noun != &bench_train)
         return tool_usage(&bench_tool, "--kernels is only for %s", bench_train.name);
+    if (out->precisions && (*out_noun != &bench_train || out->kernels || out->peers != NULL))
+        return tool_usage(&bench_tool, "--precisions is only for %s, without --kernels and --peers",
+                          bench_train.name);
     return check_peers(*out_noun, out->peers);
 }
 

@@ -52,7 +52,8 @@ typedef struct tutti_app {
     int64_t seed;
     const char *load, *save; /* weights, as tutti_weights_load and tutti_weights_save */
     const char *metrics, *plot;
-    int64_t precision; /* a tutti_precision */
+    int64_t precision;        /* a tutti_precision */
+    int64_t matmul_precision; /* a tutti_matmul_precision */
     bool explain, quiet;
     /* State. */
     bool done;          /* --help or --version was answered: nothing is left to do */

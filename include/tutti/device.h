@@ -40,6 +40,7 @@ typedef struct tutti_device_info {
     uint32_t sub_group_size;     /* work-items that run together, or the size that kernels should
                                     require where they may choose; 0 when unknown */
     uint32_t compute_capability; /* of NVIDIA's devices, 80 for 8.0; else 0 */
+    bool bf16_dot;               /* of CPUs: kernels can use the instructions of AVX512_BF16 */
     uint32_t max_sub_devices;
     uint32_t timer_resolution_ns;
     int32_t duplicate_of; /* index in the inventory of the same hardware behind another platform, or

@@ -55,6 +55,8 @@ typedef struct tutti_plan_options {
     void *progress_user;
     tutti_precision precision;
     const tutti_precision *device_precision; /* one per device of the runtime instead; or NULL */
+    /* Lets products of matrices round their operands where that is measured to be faster. */
+    tutti_matmul_precision matmul_precision;
 } tutti_plan_options;
 
 /* Lowers the frozen graph for every device of the runtime, compiles what it needs, measures

@@ -83,6 +83,7 @@ typedef struct tutti_profile {
     int32_t n_devices;
     tutti_schedule schedule;
     tutti_determinism determinism;
+    tutti_matmul_precision matmul_precision;
     tutti_on_failure on_missing;    /* a device entry that matches nothing */
     tutti_on_failure on_failure;    /* a device that fails to open or while running */
     const char *const *kernel_path; /* directories searched before the embedded kernels */

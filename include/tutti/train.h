@@ -72,6 +72,7 @@ typedef struct tutti_trainer_options {
     int64_t batch;          /* default 32 */
     uint64_t seed;
     tutti_precision precision; /* tutti_precision_choose with it; default f32 */
+    tutti_matmul_precision matmul_precision;
 } tutti_trainer_options;
 
 typedef struct tutti_fit_options {

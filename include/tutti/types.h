@@ -63,6 +63,14 @@ TUTTI_API int64_t tutti_shape_sample_count(const tutti_shape *shape);
 /* True when rank, batched and every extent agree. */
 TUTTI_API bool tutti_shape_equal(const tutti_shape *a, const tutti_shape *b);
 
+/* What products of matrices may round their operands to; sums are f32. */
+typedef enum tutti_matmul_precision {
+    TUTTI_MATMUL_DEFAULT, /* of a plan: as the profile says; of a profile: highest */
+    TUTTI_MATMUL_HIGHEST, /* nothing: f32 */
+    TUTTI_MATMUL_HIGH,    /* tf32: 11 bits */
+    TUTTI_MATMUL_MEDIUM   /* bf16: 8 bits */
+} tutti_matmul_precision;
+
 #define TUTTI_SHAPE_TEXT 160
 /* Writes the shape as "Nx64", "12Nx64" or "scalar" into text and returns text. */
 TUTTI_API const char *tutti_shape_text(const tutti_shape *shape, char text[TUTTI_SHAPE_TEXT]);

@@ -208,6 +208,26 @@ static uint32_t compute_capability(cl_device_id device, const char *extensions) 
     return clamp_u32(10 * device_number(device, DEVICE_NV_MAJOR) + (minor < 10 ? minor : 9));
 }
 
+/* PoCL names its device after the target of its compiler, which may be older than the CPU: kernels then
+ * keep to functions of their own what that target lacks (cl/matmul_cpu_bf16.cl). Where such a function
+ * is inlined all the same the compiler ends the process, so only versions that were tried are trusted. */
+static bool bf16_dot(const tutti_device_info *device) {
+#ifdef __x86_64__
+    static const char *const targets[] = {"-znver4",         "-znver5",        "-cooperlake",
+                                          "-sapphirerapids", "-emeraldrapids", "-graniterapids"};
+    if (device->type != TUTTI_DEVICE_CPU || !__builtin_cpu_supports("avx512bf16") ||
+        strcmp(device->platform_name, "Portable Computing Language") != 0)
+        return false;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        if (strstr(device->name, targets[i]) != NULL)
+            return true;
+    return strncmp(device->driver_version, "3.", 2) == 0 && strstr(device->name, "avx512") != NULL;
+#else
+    (void)device;
+    return false;
+#endif
+}
+
 static uint32_t type_bit(cl_device_type type) {
     if (type & CL_DEVICE_TYPE_GPU)
         return TUTTI_DEVICE_GPU;
@@ -311,6 +331,7 @@ tutti_status tutti_describe_device(tutti_arena *arena, cl_platform_id platform, 
                       tutti_has_extension(out->extensions, "cl_intel_subgroups");
     out->sub_group_size = sub_group_size(device, out->extensions);
     out->compute_capability = compute_capability(device, out->extensions);
+    out->bf16_dot = bf16_dot(out);
     out->native_kernel =
         (device_number(device, CL_DEVICE_EXECUTION_CAPABILITIES) & CL_EXEC_NATIVE_KERNEL) != 0;
     out->out_of_order = (device_number(device, CL_DEVICE_QUEUE_PROPERTIES) &

@@ -131,6 +131,7 @@ static const struct field {
     FIELD(max_sub_groups, U32),
     FIELD(sub_group_size, U32),
     FIELD(compute_capability, U32),
+    FIELD(bf16_dot, BOOL),
     FIELD(timer_resolution_ns, U32),
 #undef FIELD
 };

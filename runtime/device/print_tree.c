@@ -177,6 +177,10 @@ static void put_details(const tree *t, const tutti_device_info *d) {
         tutti_strbuf_printf(t->out, "%" PRIu32 ".%" PRIu32 "\n", d->compute_capability / 10,
                             d->compute_capability % 10);
     }
+    if (d->bf16_dot) {
+        key(t, "bf16 products");
+        tutti_strbuf_puts(t->out, "AVX512_BF16\n");
+    }
     put_extensions(t, d);
 }
 

@@ -15,6 +15,11 @@ tutti_status tutti_lowering_status(const tutti_lowering *lowering) {
     return lowering->status;
 }
 
+tutti_matmul_precision tutti_lowering_matmul_precision(const tutti_lowering *lowering) {
+    return lowering->matmul_precision == TUTTI_MATMUL_DEFAULT ? TUTTI_MATMUL_HIGHEST
+                                                              : lowering->matmul_precision;
+}
+
 static void keep(tutti_lowering *lowering, tutti_status status) {
     if (lowering->status == TUTTI_OK)
         lowering->status = status;
@@ -314,7 +319,13 @@ tutti_status tutti_op_lower(const tutti_node_info *node, const tutti_device_info
 
 tutti_status tutti_node_lower(const tutti_node_info *node, const tutti_device_info *device,
                               int64_t n_max, tutti_arena *arena, tutti_lowering *out) {
-    *out = (tutti_lowering){.arena = arena};
+    return tutti_node_lower_rounding(node, device, n_max, TUTTI_MATMUL_HIGHEST, arena, out);
+}
+
+tutti_status tutti_node_lower_rounding(const tutti_node_info *node, const tutti_device_info *device,
+                                       int64_t n_max, tutti_matmul_precision matmul_precision,
+                                       tutti_arena *arena, tutti_lowering *out) {
+    *out = (tutti_lowering){.arena = arena, .matmul_precision = matmul_precision};
     TUTTI_TRY(check_index(node, n_max));
     if (node->op->lower != NULL)
         TUTTI_TRY(tutti_op_lower(node, device, out));

@@ -19,6 +19,7 @@ typedef struct tutti_attached_code {
 struct tutti_lowering {
     tutti_arena *arena;
     const tutti_device_info *device; /* or NULL */
+    tutti_matmul_precision matmul_precision;
     tutti_candidate candidates[TUTTI_CANDIDATES_MAX];
     int32_t n_candidates;
     tutti_status status;
@@ -32,6 +33,13 @@ struct tutti_lowering {
 TUTTI_MUST_USE tutti_status tutti_node_lower(const tutti_node_info *node,
                                              const tutti_device_info *device, int64_t n_max,
                                              tutti_arena *arena, tutti_lowering *out);
+
+/* The same where products may round their operands. */
+TUTTI_MUST_USE tutti_status tutti_node_lower_rounding(const tutti_node_info *node,
+                                                      const tutti_device_info *device,
+                                                      int64_t n_max,
+                                                      tutti_matmul_precision matmul_precision,
+                                                      tutti_arena *arena, tutti_lowering *out);
 
 /* Calls the op's lower; operands in f16 or bf16 are copied for kernels that know f32 alone
  * (graph/widen.c), that is, where they are not arguments by tutti_launch_operand. */

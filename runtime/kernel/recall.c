@@ -72,6 +72,8 @@ tutti_status tutti_tuner_key(const tutti_tuner *t, char key[TUTTI_DIGEST_HEX]) {
     for (int32_t c = 0; c < t->request->n_candidates; c++) {
         tutti_hash_add_text(&hash, t->request->candidates[c].name);
         hash_number(&hash, t->request->candidates[c].n_launches);
+        if (t->request->candidates[c].tolerance > 0)
+            tutti_hash_add(&hash, &t->request->candidates[c].tolerance, sizeof t->tolerance);
         for (int32_t i = 0; i < t->request->candidates[c].n_launches; i++)
             TUTTI_TRY(hash_launch(&hash, t->kernels, &t->request->candidates[c].launches[i]));
     }

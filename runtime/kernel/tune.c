@@ -89,7 +89,8 @@ static tutti_status verify(tutti_tuner *t, int32_t c, tutti_trial_run *run) {
     TUTTI_TRY(tutti_trial_error(run, &error));
     if ((t->device->quirks & TUTTI_QUIRK_INTERPRETER) == 0)
         t->begin_s += tutti_clock_s() - begin;
-    if (error <= (double)t->tolerance)
+    const float tolerance = t->request->candidates[c].tolerance;
+    if (error <= (double)(tolerance > 0 ? tolerance : t->tolerance))
         return TUTTI_OK;
     t->refuted[c] = true;
     tutti_log_write(

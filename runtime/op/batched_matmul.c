@@ -161,13 +161,16 @@ static void lower_gpu(const tutti_node_info *node, const tutti_device_info *devi
     const tutti_matmul_size size = {tutti_extent_value(p->lead.count, TUTTI_TYPICAL_BATCH), p->m,
                                     p->n, p->k, false};
     tutti_matmul_gpu gpu[TUTTI_MATMUL_GPU_MAX];
-    const int32_t n = tutti_matmul_gpu_fit(device, &size, node->attr, gpu);
+    const int32_t n =
+        tutti_matmul_gpu_fit(device, &size, node->attr, tutti_matmul_rounding_of(node, out), gpu);
     for (int32_t i = 0; i < n; i++) {
         char file[64];
         snprintf(file, sizeof file, "batched_%s", gpu[i].file);
+        tutti_candidate *candidate = tutti_lowering_candidate(out, gpu[i].name);
+        if (candidate != NULL)
+            candidate->tolerance = gpu[i].tolerance;
         tutti_launch *launch =
-            tutti_candidate_launch(out, tutti_lowering_candidate(out, gpu[i].name), file,
-                                   gpu[i].entry, "%s", gpu[i].options);
+            tutti_candidate_launch(out, candidate, file, gpu[i].entry, "%s", gpu[i].options);
         add_operands(node, out, launch, p, (int64_t[]){1}, 1);
         tutti_launch_range(
             launch,

@@ -101,6 +101,16 @@ void tutti_matmul_operands(const tutti_node_info *node, tutti_lowering *out, tut
     tutti_launch_operand(out, launch, node->in[1], node->in_type[1].dtype, 'B');
 }
 
+tutti_matmul_rounding tutti_matmul_rounding_of(const tutti_node_info *node,
+                                               const tutti_lowering *lowering) {
+    const tutti_matmul_precision allowed = tutti_lowering_matmul_precision(lowering);
+    if (node->in_type[0].dtype == TUTTI_BF16 && node->in_type[1].dtype == TUTTI_BF16)
+        return (tutti_matmul_rounding){.bf16 = true};
+    return (tutti_matmul_rounding){.tf32 = allowed >= TUTTI_MATMUL_HIGH,
+                                   .bf16 = allowed >= TUTTI_MATMUL_MEDIUM,
+                                   .bf16_tolerance = TUTTI_MATMUL_BF16_TOLERANCE};
+}
+
 static void add_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch,
                          const matmul *p) {
     if (launch != NULL && launch->routine != NULL) {

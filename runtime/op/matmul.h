@@ -12,6 +12,17 @@ typedef struct tutti_matmul_attr {
 /* Both operands of a kernel, by cl/operand.clh. */
 void tutti_matmul_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch);
 
+/* What kernels may round operands to, and how far results may then be from the reference's: as
+ * tutti_candidate's tolerance, which is 0 where the operands are bf16 anyhow. */
+#define TUTTI_MATMUL_TF32_TOLERANCE 2e-3F
+#define TUTTI_MATMUL_BF16_TOLERANCE 1.6e-2F
+typedef struct tutti_matmul_rounding {
+    bool tf32, bf16;
+    float bf16_tolerance;
+} tutti_matmul_rounding;
+tutti_matmul_rounding tutti_matmul_rounding_of(const tutti_node_info *node,
+                                               const tutti_lowering *lowering);
+
 /* How cl/matmul_cpu.cl is built and divided into work-groups. */
 typedef struct tutti_matmul_cpu {
     int64_t mr, nv, np, kc; /* options, which depend on the device alone */
@@ -43,12 +54,13 @@ typedef struct tutti_matmul_gpu {
     int64_t columns; /* per work-group */
     int64_t per_item[2], local[2];
     int64_t splits;
+    float tolerance; /* of the candidate */
 } tutti_matmul_gpu;
-#define TUTTI_MATMUL_GPU_MAX 5
+#define TUTTI_MATMUL_GPU_MAX 6
 
 /* The best guess first; none where work-groups or local memory are too small. */
 int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul_size *size,
-                             const tutti_matmul_attr *attr,
+                             const tutti_matmul_attr *attr, tutti_matmul_rounding rounding,
                              tutti_matmul_gpu out[TUTTI_MATMUL_GPU_MAX]);
 
 /* Adds the candidates of matmul that suit GPUs, the best guess first. */

@@ -18,10 +18,15 @@
 #define PART_MIN   128
 #define SPLITS_MAX 16
 /* Candidates that any GPU can run. */
-#define PLAIN_MAX 3
+#define PLAIN_MAX   3
+#define SPECIAL_MAX 2
 
-/* On which devices a kernel runs. */
+/* Of kernels that round operands, where the user allows it. */
+#define ROUNDING_MAX 1
+
+/* On which devices a kernel runs; what it rounds operands to. */
 typedef enum needs { ANY_GPU, TENSOR_UNITS, SUB_GROUPS } needs;
+typedef enum rounding_kind { TO_F32, TO_TF32, TO_BF16 } rounding_kind;
 
 /* A kernel with its tile: bm x bn outputs per work-group, tm x tn per work-item, strips of bk. */
 typedef struct tile {
@@ -29,17 +34,23 @@ typedef struct tile {
     needs needs;
     int bm, bn, bk, tm, tn;
     double rate; /* of a filled compute unit, against tile128 on the same device */
+    rounding_kind rounds;
 } tile;
 
 static const tile tiles[] = {
-    {"tile128", ANY_GPU, 128, 128, 8, 8, 8, 1.0},
-    {"tile64", ANY_GPU, 64, 64, 16, 8, 4, 0.8},
-    {"tile32", ANY_GPU, 32, 32, 16, 4, 4, 0.5},
+    {"tile128", ANY_GPU, 128, 128, 8, 8, 8, 1.0, TO_F32},
+    {"tile64", ANY_GPU, 64, 64, 16, 8, 4, 0.8, TO_F32},
+    {"tile32", ANY_GPU, 32, 32, 16, 4, 4, 0.5, TO_F32},
     /* Sums of three products of tf32 numbers. */
-    {"tf32x3_128", TENSOR_UNITS, 128, 128, 16, 8, 8, 2.0},
-    {"tf32x3_64", TENSOR_UNITS, 64, 64, 16, 8, 4, 1.6},
-    {"sub_group16", SUB_GROUPS, 64, 32, 16, 16, 2, 1.0},
-    {"sub_group8", SUB_GROUPS, 32, 16, 8, 8, 2, 0.7},
+    {"tf32x3_128", TENSOR_UNITS, 128, 128, 16, 8, 8, 2.0, TO_F32},
+    {"tf32x3_64", TENSOR_UNITS, 64, 64, 16, 8, 4, 1.6, TO_F32},
+    /* One product each. Estimates that were not measured: the f32 strips limit them. */
+    {"tf32_128", TENSOR_UNITS, 128, 128, 16, 8, 8, 3.0, TO_TF32},
+    {"tf32_64", TENSOR_UNITS, 64, 64, 16, 8, 4, 2.4, TO_TF32},
+    {"bf16_128", TENSOR_UNITS, 128, 128, 16, 8, 8, 4.0, TO_BF16},
+    {"bf16_64", TENSOR_UNITS, 64, 64, 16, 8, 4, 3.2, TO_BF16},
+    {"sub_group16", SUB_GROUPS, 64, 32, 16, 16, 2, 1.0, TO_F32},
+    {"sub_group8", SUB_GROUPS, 32, 16, 8, 8, 2, 0.7, TO_F32},
 };
 
 typedef struct offer {
@@ -71,8 +82,9 @@ static bool fits(const tile *t, const tutti_device_info *device) {
     if (device->max_work_group < (uint32_t)items_of(t) ||
         device->local_memory_bytes < 4 * (uint64_t)floats)
         return false;
+    /* All that have units multiply bf16 at more than the rate of f32. */
     if (t->needs == TENSOR_UNITS)
-        return has_fast_tf32(device);
+        return has_fast_tf32(device) || (t->rounds == TO_BF16 && device->compute_capability >= 80);
     /* Of bk work-items. Extensions whose names go on build on this one. */
     if (t->needs == SUB_GROUPS)
         return device->sub_group_size == (uint32_t)t->bk &&
@@ -108,7 +120,8 @@ static int by_estimate(const void *a, const void *b) {
     return (x->estimate > y->estimate) - (x->estimate < y->estimate);
 }
 
-static void write_offer(const offer *o, const tutti_matmul_attr *attr, tutti_matmul_gpu *out) {
+static void write_offer(const offer *o, const tutti_matmul_attr *attr,
+                        tutti_matmul_rounding rounding, tutti_matmul_gpu *out) {
     static const char *const entries[] = {"matmul_tile", "matmul_mma", "matmul_sub_group"};
     static const char *const files[] = {"matmul.cl", "matmul_mma.cl", "matmul_sub_group.cl"};
     const tile *t = o->tile;
@@ -117,7 +130,10 @@ static void write_offer(const offer *o, const tutti_matmul_attr *attr, tutti_mat
                               .splits = o->splits,
                               .columns = t->bn,
                               .per_item = {t->tn, t->tm},
-                              .local = {t->bn / t->tn, t->bm / t->tm}};
+                              .local = {t->bn / t->tn, t->bm / t->tm},
+                              .tolerance = t->rounds == TO_TF32   ? TUTTI_MATMUL_TF32_TOLERANCE
+                                           : t->rounds == TO_BF16 ? rounding.bf16_tolerance
+                                                                  : 0};
     snprintf(out->name, sizeof out->name, o->splits == 1 ? "%s" : "%s_split%d", t->name,
              (int)o->splits);
     const int length =
@@ -127,16 +143,37 @@ static void write_offer(const offer *o, const tutti_matmul_attr *attr, tutti_mat
             : snprintf(out->options, sizeof out->options, "-DBM=%d -DBN=%d -DBK=%d -DTM=%d -DTN=%d",
                        t->bm, t->bn, t->bk, t->tm, t->tn);
     snprintf(out->options + length, sizeof out->options - (size_t)length,
-             " -DTRANS_A=%d -DTRANS_B=%d", (int)attr->trans_a, (int)attr->trans_b);
+             "%s -DTRANS_A=%d -DTRANS_B=%d",
+             t->rounds == TO_TF32   ? " -DMMA=1"
+             : t->rounds == TO_BF16 ? " -DMMA=16"
+                                    : "",
+             (int)attr->trans_a, (int)attr->trans_b);
 }
 
-/* The best of those that need `any` device or not, in order. */
-static int32_t choose(const tutti_device_info *device, const tutti_matmul_size *size, bool any,
-                      int32_t most, offer *out) {
+typedef bool (*is_asked_fn)(const tile *t, tutti_matmul_rounding rounding);
+
+static bool is_plain(const tile *t, tutti_matmul_rounding rounding) {
+    (void)rounding;
+    return t->needs == ANY_GPU;
+}
+
+static bool is_special(const tile *t, tutti_matmul_rounding rounding) {
+    (void)rounding;
+    return t->needs != ANY_GPU && t->rounds == TO_F32;
+}
+
+static bool is_rounding(const tile *t, tutti_matmul_rounding rounding) {
+    return (t->rounds == TO_TF32 && rounding.tf32) || (t->rounds == TO_BF16 && rounding.bf16);
+}
+
+/* The best of those that are asked for, in order. */
+static int32_t choose(const tutti_device_info *device, const tutti_matmul_size *size,
+                      is_asked_fn is_asked, tutti_matmul_rounding rounding, int32_t most,
+                      offer *out) {
     offer offers[2 * TUTTI_COUNT(tiles)];
     int32_t n = 0, n_out = 0;
     for (int32_t i = 0; i < TUTTI_COUNT(tiles); i++) {
-        if ((tiles[i].needs == ANY_GPU) != any || !fits(&tiles[i], device))
+        if (!is_asked(&tiles[i], rounding) || !fits(&tiles[i], device))
             continue;
         offers[n++] = (offer){&tiles[i], 1, estimate(&tiles[i], device, size, 1)};
         const int64_t splits = size->may_split ? splits_for(&tiles[i], device, size) : 1;
@@ -153,15 +190,16 @@ static int32_t choose(const tutti_device_info *device, const tutti_matmul_size *
 }
 
 int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul_size *size,
-                             const tutti_matmul_attr *attr,
+                             const tutti_matmul_attr *attr, tutti_matmul_rounding rounding,
                              tutti_matmul_gpu out[TUTTI_MATMUL_GPU_MAX]) {
     offer offers[TUTTI_MATMUL_GPU_MAX];
-    int32_t n = choose(device, size, true, PLAIN_MAX, offers);
+    int32_t n = choose(device, size, is_plain, rounding, PLAIN_MAX, offers);
     /* Kernels for special units follow: the first candidate is taken unseen where nothing is
      * measured, and only measuring checks results. */
-    n += choose(device, size, false, TUTTI_MATMUL_GPU_MAX - PLAIN_MAX, offers + n);
+    n += choose(device, size, is_special, rounding, SPECIAL_MAX, offers + n);
+    n += choose(device, size, is_rounding, rounding, ROUNDING_MAX, offers + n);
     for (int32_t i = 0; i < n; i++)
-        write_offer(&offers[i], attr, &out[i]);
+        write_offer(&offers[i], attr, rounding, &out[i]);
     return n;
 }
 
@@ -169,6 +207,8 @@ int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul
 static void lower_one(const tutti_node_info *node, tutti_lowering *out, const tutti_matmul_gpu *gpu,
                       tutti_extent rows, tutti_extent columns, tutti_extent inner) {
     tutti_candidate *candidate = tutti_lowering_candidate(out, gpu->name);
+    if (candidate != NULL)
+        candidate->tolerance = gpu->tolerance;
     const tutti_extent count = tutti_extent_count(&node->out_type[0].shape);
     const tutti_extent splits = tutti_extent_const(gpu->splits);
     uint32_t scratch = 0;
@@ -212,7 +252,8 @@ void tutti_matmul_lower_gpu(const tutti_node_info *node, const tutti_device_info
                                     .k = tutti_extent_value(inner, TUTTI_TYPICAL_BATCH),
                                     .may_split = true};
     tutti_matmul_gpu gpu[TUTTI_MATMUL_GPU_MAX];
-    const int32_t n = tutti_matmul_gpu_fit(device, &size, node->attr, gpu);
+    const int32_t n =
+        tutti_matmul_gpu_fit(device, &size, node->attr, tutti_matmul_rounding_of(node, out), gpu);
     for (int32_t i = 0; i < n; i++)
         lower_one(node, out, &gpu[i], rows, columns, inner);
 }

@@ -185,6 +185,9 @@ tutti_status tutti_plan_explain(const tutti_plan *plan, char **out_text) {
                         "plan: batches of up to %" PRId64 " samples on %" PRId32
                         " device%s, memory as chunk:offset size\n",
                         plan->batch, plan->n_devices, plan->n_devices == 1 ? "" : "s");
+    if (plan->matmul_precision != TUTTI_MATMUL_HIGHEST)
+        tutti_strbuf_printf(&text, "products of matrices may round their operands to %s\n",
+                            plan->matmul_precision == TUTTI_MATMUL_HIGH ? "tf32" : "tf32 or bf16");
     for (int32_t i = 0; i < plan->n_devices; i++) {
         const tutti_plan_device *device = &plan->devices[i];
         const tutti_device_info *info = &plan->runtime->devices[device->device].info;

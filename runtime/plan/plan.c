@@ -47,8 +47,8 @@ static tutti_status draft_mode(tutti_plan *plan, tutti_plan_device *device, int 
         if (item->kind != TUTTI_ITEM_NODE || item->alias)
             continue;
         tutti_lowering lowering;
-        tutti_status status =
-            tutti_node_lower(&item->node, info, plan->batch, &plan->arena, &lowering);
+        tutti_status status = tutti_node_lower_rounding(
+            &item->node, info, plan->batch, plan->matmul_precision, &plan->arena, &lowering);
         if (status == TUTTI_OK)
             status = check_scalars(plan->graph, &item->node, &lowering);
         if (status != TUTTI_OK)
@@ -145,6 +145,15 @@ tutti_status tutti_plan_draft(tutti_plan *plan, const tutti_plan_options *option
     const tutti_runtime *runtime = plan->runtime;
     plan->n_devices = runtime->n_devices;
     plan->owner = choose_owner(runtime);
+    plan->matmul_precision = options->matmul_precision != TUTTI_MATMUL_DEFAULT
+                                 ? options->matmul_precision
+                                 : runtime->profile->matmul_precision;
+    if (plan->matmul_precision == TUTTI_MATMUL_DEFAULT)
+        plan->matmul_precision = TUTTI_MATMUL_HIGHEST;
+    if ((unsigned)plan->matmul_precision > TUTTI_MATMUL_MEDIUM)
+        return tutti_fail(TUTTI_INVALID_ARGUMENT,
+                          "tutti_plan_make: %d is no precision of products of matrices",
+                          (int)plan->matmul_precision);
     plan->devices = tutti_arena_array(&plan->arena, (size_t)plan->n_devices, sizeof *plan->devices);
     tutti_draft_device *drafts =
         tutti_arena_array(&plan->arena, (size_t)plan->n_devices, sizeof *drafts);

@@ -54,7 +54,8 @@ struct tutti_plan {
     int64_t batch;
     tutti_plan_device *devices;
     int32_t n_devices;
-    int32_t owner; /* index in devices */
+    int32_t owner;                           /* index in devices */
+    tutti_matmul_precision matmul_precision; /* not DEFAULT */
 };
 
 #endif

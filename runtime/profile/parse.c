@@ -86,6 +86,8 @@ static tutti_status read_kernel_path(const tutti_reader *r, const cJSON *value, 
 CHOICE(schedules, {"auto", TUTTI_SCHEDULE_AUTO}, {"single", TUTTI_SCHEDULE_SINGLE},
        {"data", TUTTI_SCHEDULE_DATA});
 CHOICE(precisions, {"f32", TUTTI_F32});
+CHOICE(matmul_precisions, {"highest", TUTTI_MATMUL_HIGHEST}, {"high", TUTTI_MATMUL_HIGH},
+       {"medium", TUTTI_MATMUL_MEDIUM});
 CHOICE(determinisms, {"fast", TUTTI_DETERMINISM_FAST},
        {"reproducible", TUTTI_DETERMINISM_REPRODUCIBLE});
 CHOICE(failures, {"error", TUTTI_ON_FAILURE_ERROR}, {"continue", TUTTI_ON_FAILURE_CONTINUE});
@@ -113,6 +115,7 @@ static const tutti_read_key profile_keys[] = {
     {"devices", false, 0, read_devices, NULL},
     {"schedule", false, FIELD(schedule), tutti_read_choice, &schedules},
     {"precision", false, offsetof(draft, number), tutti_read_choice, &precisions},
+    {"matmul_precision", false, FIELD(matmul_precision), tutti_read_choice, &matmul_precisions},
     {"determinism", false, FIELD(determinism), tutti_read_choice, &determinisms},
     {"on_missing", false, FIELD(on_missing), tutti_read_choice, &failures},
     {"on_failure", false, FIELD(on_failure), tutti_read_choice, &failures},

@@ -122,6 +122,7 @@ static tutti_status open_trainer(tutti_app *app, const tutti_app_task *task) {
     options.batch = app->batch;
     options.seed = (uint64_t)app->seed;
     options.precision = (tutti_precision)app->precision;
+    options.matmul_precision = (tutti_matmul_precision)app->matmul_precision;
     if (app->epochs > 0 && app->batch > task->train->n) {
         options.batch = task->train->n;
         if (!app->quiet)

@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "tutti/app.h"
 
-enum { SHARED = 13, OWN_MAX = 32, FIRST_VALUE = 256, HELP = 1, VERSION = 2 };
+enum { SHARED = 14, OWN_MAX = 32, FIRST_VALUE = 256, HELP = 1, VERSION = 2 };
 
 static void shared_options(tutti_app *app, tutti_app_option out[SHARED]) {
     const tutti_app_option options[SHARED] = {
@@ -34,6 +34,9 @@ static void shared_options(tutti_app *app, tutti_app_option out[SHARED]) {
         {"plot", "FILE.svg", "write loss curves", TUTTI_APP_TEXT, (void *)&app->plot, 0, 0},
         {"precision", "f32|bf16|f16|auto", "what intermediate results are stored in",
          TUTTI_APP_CHOICE, &app->precision, 0, 0},
+        {"matmul-precision", "profile|highest|high|medium",
+         "what products of matrices may round to: nothing, tf32, bf16", TUTTI_APP_CHOICE,
+         &app->matmul_precision, 0, 0},
         {"explain", NULL, "print the plan: ops, devices, kernels, times, memory", TUTTI_APP_FLAG,
          &app->explain, 0, 0},
         {"quiet", NULL, "no progress on standard error", TUTTI_APP_FLAG, &app->quiet, 0, 0},

@@ -44,8 +44,10 @@ static tutti_status find_tensors(tutti_trainer *trainer, const tutti_trainer_opt
     return TUTTI_OK;
 }
 
-static tutti_status make_plan(tutti_trainer *trainer, tutti_precision precision) {
-    tutti_plan_options options = {.batch = trainer->batch, .precision = precision};
+static tutti_status make_plan(tutti_trainer *trainer, const tutti_trainer_options *asked) {
+    tutti_plan_options options = {.batch = trainer->batch,
+                                  .precision = asked->precision,
+                                  .matmul_precision = asked->matmul_precision};
     const int32_t n = tutti_runtime_device_count(trainer->runtime);
     tutti_precision *chosen = calloc((size_t)n + 1, sizeof *chosen);
     if (chosen == NULL)
@@ -69,7 +71,7 @@ static tutti_status prepare(tutti_trainer *trainer, const tutti_trainer_options 
         return tutti_fail(TUTTI_INVALID_ARGUMENT, "trainer: batch of %lld samples",
                           (long long)trainer->batch);
     TUTTI_TRY(find_tensors(trainer, options));
-    TUTTI_TRY(make_plan(trainer, options->precision));
+    TUTTI_TRY(make_plan(trainer, options));
     return tutti_run_open(trainer->plan, &(tutti_run_options){.seed = trainer->seed},
                           &trainer->run);
 }

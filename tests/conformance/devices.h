@@ -75,7 +75,9 @@ static inline bool job_make(job *j, const conf_pair *pair, const tutti_device *d
     j->other = other;
     if (other)
         j->info.type = (j->info.type & TUTTI_DEVICE_CPU) != 0 ? TUTTI_DEVICE_GPU : TUTTI_DEVICE_CPU;
-    const tutti_status status = tutti_node_lower(&j->c.node, &j->info, j->c.n, arena, &j->lowering);
+    /* With all that the user may allow. */
+    const tutti_status status = tutti_node_lower_rounding(&j->c.node, &j->info, j->c.n,
+                                                          TUTTI_MATMUL_MEDIUM, arena, &j->lowering);
     if (status != TUTTI_OK)
         fail_msg("%s: %s: lower: %s", op->name, example->label, tutti_error_message());
     return true;

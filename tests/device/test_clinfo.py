@@ -87,7 +87,7 @@ FIELDS = {
 }
 # Ours alone: decided by Tutti, not by one query.
 OWN = {"id", "index", "usable", "reason", "duplicate_of", "sub_groups", "sub_group_size",
-       "compute_capability", "quirks"}
+       "compute_capability", "bf16_dot", "quirks"}
 PLATFORM = {
     "name": lambda p: text(p["CL_PLATFORM_NAME"]),
     "vendor": lambda p: text(p["CL_PLATFORM_VENDOR"]),

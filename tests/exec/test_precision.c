@@ -146,6 +146,14 @@ static void check_explained(const model *exact, const model *rounded, const char
     tutti_free(text);
 }
 
+static void put_explained(const model *m, const char *text, bool expected) {
+    char *plan;
+    ok(tutti_plan_explain(m->plan, &plan));
+    if ((strstr(plan, text) != NULL) != expected)
+        fail_msg("\"%s\" is %sin: %s", text, expected ? "not " : "", plan);
+    tutti_free(plan);
+}
+
 static void check_near(const tutti_optimizer *optimizer, const tutti_plan_options *options,
                        const char *type, double tolerance) {
     model exact, rounded;
@@ -181,6 +189,27 @@ static void training_is_near_to_f32(void **state) {
     check_near(&scaled, &(tutti_plan_options){.batch = BATCH, .precision = TUTTI_PRECISION_F16},
                "f16", 0.005);
     check_near(&scaled, &(tutti_plan_options){.batch = BATCH}, NULL, 1e-5);
+}
+
+/* Whatever kernels win, products of rounded operands are as near as results stored in bf16. */
+static void products_may_round(void **state) {
+    (void)state;
+    model exact, rounded;
+    static float a[VALUES], b[VALUES];
+    float loss_a = NAN, loss_b = NAN;
+    model_open(&exact, &adam, &(tutti_plan_options){.batch = BATCH});
+    model_open(&rounded, &adam,
+               &(tutti_plan_options){.batch = BATCH, .matmul_precision = TUTTI_MATMUL_MEDIUM});
+    put_explained(&exact, "round", false);
+    put_explained(&exact, "cpu_bf16", false);
+    put_explained(&rounded, "may round their operands to tf32 or bf16", true);
+    const size_t count = step(&exact, 0, a, &loss_a);
+    (void)step(&rounded, 0, b, &loss_b);
+    if (!(distance(b, a, count) < 0.02) || !(fabs((double)loss_a - (double)loss_b) < 0.02))
+        fail_msg("gradients are %g apart, losses %g and %g", distance(b, a, count), (double)loss_a,
+                 (double)loss_b);
+    model_close(&exact);
+    model_close(&rounded);
 }
 
 /* One half of the CPU stores f32, the other bf16: what they exchange is f32. */
@@ -391,6 +420,9 @@ static void what_cannot_be_is_refused(void **state) {
     assert_non_null(strstr(tutti_error_message(), "auto is for tutti_precision_choose"));
     options.precision = (tutti_precision)99;
     assert_int_equal(tutti_plan_make(g, runtime, &options, &plan), TUTTI_INVALID_ARGUMENT);
+    options = (tutti_plan_options){.batch = 4, .matmul_precision = (tutti_matmul_precision)7};
+    assert_int_equal(tutti_plan_make(g, runtime, &options, &plan), TUTTI_INVALID_ARGUMENT);
+    assert_non_null(strstr(tutti_error_message(), "7 is no precision of products"));
     tutti_graph_free(g);
     const float bad[] = {-1, 0.5F, 3, 0x1p25F, NAN, INFINITY};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -418,10 +450,10 @@ static int open_all(void **state) {
 int main(void) {
     seed = test_seed();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(training_is_near_to_f32),        cmocka_unit_test(devices_may_differ),
-        cmocka_unit_test(a_skipped_step_changes_nothing), cmocka_unit_test(the_scale_grows),
-        cmocka_unit_test(overflow_lowers_the_scale),      cmocka_unit_test(a_choice_is_tried),
-        cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(training_is_near_to_f32), cmocka_unit_test(devices_may_differ),
+        cmocka_unit_test(products_may_round),      cmocka_unit_test(a_skipped_step_changes_nothing),
+        cmocka_unit_test(the_scale_grows),         cmocka_unit_test(overflow_lowers_the_scale),
+        cmocka_unit_test(a_choice_is_tried),       cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -58,6 +58,11 @@ static const char wide_source[] = "__kernel __attribute__((reqd_work_group_size(
                                   "    int i = get_global_id(0);\n"
                                   "    if (i < n) y[i] = 2 * x[i];\n"
                                   "}\n";
+static const char half_percent_source[] =
+    "__kernel void half_percent(int n, __global const float *x, __global float *y) {\n"
+    "    int i = get_global_id(0);\n"
+    "    if (i < n) y[i] = 2.01f * x[i];\n"
+    "}\n";
 static const char bump_source[] = "__kernel void bump(int n, __global float *x) {\n"
                                   "    int i = get_global_id(0);\n"
                                   "    if (i < n) x[i] += 1;\n"
@@ -112,6 +117,25 @@ static tutti_kernels *make_kernels(const tutti_profile *profile) {
     tutti_kernels *kernels;
     OK(tutti_kernels_make(profile, &device, &kernels));
     return kernels;
+}
+
+static void what_rounds_has_a_tolerance_of_its_own(void **state) {
+    (void)state;
+    world w;
+    make_world(&w, &double_op, 64);
+    add_candidate(&w, "half_percent", half_percent_source, 16);
+    add_candidate(&w, "half_percent", half_percent_source, 16);
+    add_candidate(&w, "half_percent", half_percent_source, 16);
+    w.candidates[0].tolerance = 4e-3F;
+    w.candidates[1].tolerance = 6e-3F;
+    tutti_kernels *kernels = make_kernels(NULL);
+    tutti_tune_result result;
+    OK(tutti_tune(kernels, &w.request, &result));
+    assert_int_equal(result.winner, 1);
+    assert_non_null(strstr(result.note[0], "wrong result (error 5."));
+    assert_string_equal(result.note[1], "");
+    assert_non_null(strstr(result.note[2], "wrong result (error 5."));
+    tutti_kernels_free(kernels);
 }
 
 static void wrong_and_broken_candidates_are_rejected(void **state) {
@@ -366,6 +390,7 @@ static int teardown(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_and_broken_candidates_are_rejected),
+        cmocka_unit_test(what_rounds_has_a_tolerance_of_its_own),
         cmocka_unit_test(all_wrong_gives_no_winner),
         cmocka_unit_test(inputs_that_change_are_fresh),
         cmocka_unit_test(no_cache_remembers_nothing),

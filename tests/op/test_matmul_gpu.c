@@ -20,18 +20,32 @@ static tutti_device_info gpu(uint32_t units) {
                                .extensions = ""};
 }
 
-/* The names in order, with a blank behind each. */
-static const char *offered(const tutti_device_info *device, tutti_matmul_size size) {
+/* The names in order, with a blank behind each, and the widest tolerance. */
+static const char *offered_rounding(const tutti_device_info *device, tutti_matmul_size size,
+                                    tutti_matmul_rounding rounding, float *out_tolerance) {
     static char text[256];
     tutti_matmul_gpu out[TUTTI_MATMUL_GPU_MAX];
-    const int32_t n = tutti_matmul_gpu_fit(device, &size, &nn, out);
+    const int32_t n = tutti_matmul_gpu_fit(device, &size, &nn, rounding, out);
+    *out_tolerance = 0;
     text[0] = '\0';
     for (int32_t i = 0; i < n; i++) {
         /* The ranges that the kernels expect. */
         assert_int_equal(out[i].per_item[0] * out[i].local[0], out[i].columns);
         strcat(text, out[i].name);
         strcat(text, " ");
+        /* Only what rounds differs from what multiplies f32. */
+        assert_int_equal(strstr(out[i].options, "-DMMA=") != NULL,
+                         strncmp(out[i].name, "tf32_", 5) == 0 ||
+                             strncmp(out[i].name, "bf16_", 5) == 0);
+        *out_tolerance = out[i].tolerance > *out_tolerance ? out[i].tolerance : *out_tolerance;
     }
+    return text;
+}
+
+static const char *offered(const tutti_device_info *device, tutti_matmul_size size) {
+    float tolerance;
+    const char *text = offered_rounding(device, size, (tutti_matmul_rounding){false}, &tolerance);
+    assert_true(tolerance == 0);
     return text;
 }
 
@@ -89,8 +103,38 @@ static void units_are_used_where_they_are(void **state) {
     assert_null(strstr(offered(&device, size), "sub_group"));
 }
 
+static void rounding_is_offered_where_it_is_allowed(void **state) {
+    (void)state;
+    const tutti_matmul_size size = {1, 4096, 4096, 1024, true};
+    const tutti_matmul_rounding high = {.tf32 = true}, medium = {true, true, 1.6e-2F};
+    tutti_device_info device = gpu(100);
+    float tolerance;
+    assert_null(strstr(offered_rounding(&device, size, medium, &tolerance), "16"));
+    device.compute_capability = 80;
+    const char *text = offered_rounding(&device, size, high, &tolerance);
+    assert_true(starts(text, "tile128 "));
+    assert_non_null(strstr(text, " tf32x3_128 "));
+    assert_non_null(strstr(text, " tf32_128 "));
+    assert_null(strstr(text, "bf16"));
+    assert_true(tolerance == TUTTI_MATMUL_TF32_TOLERANCE);
+    text = offered_rounding(&device, size, medium, &tolerance);
+    assert_non_null(strstr(text, " bf16_128 "));
+    assert_true(tolerance == 1.6e-2F);
+    /* Operands that are bf16 already: a product as exact as others. */
+    text = offered_rounding(&device, size, (tutti_matmul_rounding){.bf16 = true}, &tolerance);
+    assert_non_null(strstr(text, " bf16_128 "));
+    assert_true(tolerance == 0);
+    /* Units whose tf32 is no faster than f32. */
+    device.compute_capability = 86;
+    assert_null(strstr(offered_rounding(&device, size, high, &tolerance), "tf32"));
+    assert_non_null(strstr(offered_rounding(&device, size, medium, &tolerance), " bf16_128 "));
+    device.compute_capability = 75;
+    assert_null(strstr(offered_rounding(&device, size, medium, &tolerance), "bf16"));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(tiles_suit_the_shape),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rounding_is_offered_where_it_is_allowed),
+                                       cmocka_unit_test(tiles_suit_the_shape),
                                        cmocka_unit_test(small_devices_get_what_fits),
                                        cmocka_unit_test(units_are_used_where_they_are)};
     return cmocka_run_group_tests(tests, NULL, NULL);

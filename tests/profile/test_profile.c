@@ -69,6 +69,7 @@ static void test_every_key(void **state) {
         "dir/t.json",
         "{\"$schema\": \"x\", \"version\": 1, \"name\": \"n\", \"description\": \"d\",\n"
         " \"schedule\": \"data\", \"precision\": \"f32\", \"determinism\": \"reproducible\",\n"
+        " \"matmul_precision\": \"medium\","
         " \"on_missing\": \"continue\", \"on_failure\": \"continue\",\n"
         " \"kernel_path\": [\"cl\", \"/abs\"],\n"
         " \"cache\": {\"mode\": \"disk\", \"dir\": \"../c\", \"limit\": \"3MiB\"},\n"
@@ -87,6 +88,7 @@ static void test_every_key(void **state) {
     assert_string_equal(p->name, "n");
     assert_int_equal(p->schedule, TUTTI_SCHEDULE_DATA);
     assert_int_equal(p->determinism, TUTTI_DETERMINISM_REPRODUCIBLE);
+    assert_int_equal(p->matmul_precision, TUTTI_MATMUL_MEDIUM);
     assert_int_equal(p->on_missing, TUTTI_ON_FAILURE_CONTINUE);
     assert_int_equal(p->on_failure, TUTTI_ON_FAILURE_CONTINUE);
     assert_int_equal(p->n_kernel_path, 2);

@@ -128,7 +128,7 @@ def mutate(rng, value, atoms):
 
 
 KEYS = (
-    "$schema version name description devices schedule precision determinism on_missing on_failure "
+    "$schema version name description devices schedule precision matmul_precision determinism on_missing on_failure "
     "kernel_path cache match exclude share memory_limit partition compute_units build_options queue "
     "optional type vendor platform uuid pci min_memory extensions index profiling mode dir limit Name"
 ).split()

@@ -19,7 +19,7 @@ END
 }
 
 # Options.
-documents json select filter rounds peers kernels help version
+documents json select filter rounds peers kernels precisions help version
 for noun in ops gemm conv train start replay; do
     says "^  $noun "
     grep -q "^.It Cm $noun" "$source_dir/docs/man/tutti-bench.1" || fail "the man page lacks $noun"
@@ -71,6 +71,8 @@ expect 0 gemm --filter 'square.256' --peers openblas,clblast
 says '^square.256  *NN *256 *256 *256 '
 expect 2 gemm --kernels
 complains "kernels is only for train"
+expect 2 gemm --precisions
+complains "precisions is only for train"
 expect 2 gemm --peers torch
 
 # Convolutions.

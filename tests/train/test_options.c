@@ -50,7 +50,7 @@ static void good(void **state) {
     assert_false(app.done);
     assert_int_equal(parse(&app, "--epochs 0 --batch=7 --lr 2.5e-2 --seed 9007199254740993 "
                                  "--profile gpu.0 --data d --load l --save s --metrics m --plot p "
-                                 "--precision f16 --explain "
+                                 "--precision f16 --matmul-precision high --explain "
                                  "--quiet"),
                      TUTTI_OK);
     assert_int_equal(app.epochs, 0);
@@ -64,6 +64,7 @@ static void good(void **state) {
     assert_string_equal(app.metrics, "m");
     assert_string_equal(app.plot, "p");
     assert_int_equal(app.precision, TUTTI_PRECISION_F16);
+    assert_int_equal(app.matmul_precision, TUTTI_MATMUL_HIGH);
     assert_true(tutti_app_loss_scale(&app) == 65536);
     assert_true(app.explain && app.quiet);
     assert_false(own_flag);

@@ -59,7 +59,7 @@ def usage():
         result = run(program, "--help")
         check(result.returncode == 0 and result.stderr == "", "--help", result)
         for option in ("--profile", "--data", "--epochs", "--batch", "--lr", "--seed", "--load", "--save",
-                       "--metrics", "--plot", "--precision", "--explain", "--quiet", "--help", "--version"):
+                       "--metrics", "--plot", "--precision", "--matmul-precision", "--explain", "--quiet", "--help", "--version"):
             check(option in result.stdout, "--help names " + option, result)
         result = run(program, "--version")
         check(result.returncode == 0 and re.search(r"\d+\.\d+\.\d+\n$", result.stdout), "--version", result)

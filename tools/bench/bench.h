@@ -19,7 +19,7 @@
 #define BENCH_ROUND_S        0.3 /* how long a round lasts where a step is shorter */
 
 typedef struct bench_options {
-    bool json, kernels;
+    bool json, kernels, precisions;
     const char *select, *filter, *peers; /* filter NULL: everything; peers NULL: all of the noun */
     int32_t rounds;
 } bench_options;

@@ -14,8 +14,25 @@ enum { MAX_PEERS = 4, NETS = 4 };
 
 static const char *const nets[NETS] = {"mlp", "lenet", "resnet20", "gpt"};
 
+/* What results are stored in, and what products may round to. */
+typedef struct variant {
+    const char *name;
+    tutti_precision precision;
+    tutti_matmul_precision matmul;
+} variant;
+
+static const variant variants[] = {
+    {"f32", TUTTI_PRECISION_F32, TUTTI_MATMUL_HIGHEST},
+    {"f32, products medium", TUTTI_PRECISION_F32, TUTTI_MATMUL_MEDIUM},
+    {"bf16", TUTTI_PRECISION_BF16, TUTTI_MATMUL_HIGHEST},
+    {"bf16, products medium", TUTTI_PRECISION_BF16, TUTTI_MATMUL_MEDIUM},
+    {"f16", TUTTI_PRECISION_F16, TUTTI_MATMUL_HIGHEST},
+};
+enum { VARIANTS = sizeof variants / sizeof *variants };
+
 typedef struct training {
     const tool_net *net;
+    tool_net scaled; /* the net with loss scaling */
     tutti_graph *graph;
     tutti_plan *plan;
     tutti_run *run;
@@ -37,10 +54,15 @@ static tutti_status round_of_steps(training *t, int32_t steps, double *out_s) {
     return TUTTI_OK;
 }
 
-static tutti_status open_training(bench *b, training *t) {
-    TUTTI_TRY(tool_net_build(t->net, &t->graph));
-    TUTTI_TRY(bench_open(b, b->options->kernels));
-    TUTTI_TRY(tutti_plan_make(t->graph, b->runtime, &(tutti_plan_options){.batch = t->net->batch},
+static tutti_status open_training(bench *b, training *t, const variant *v) {
+    t->scaled = *t->net;
+    if (v->precision == TUTTI_PRECISION_F16)
+        t->scaled.optimizer.loss_scale = 65536;
+    TUTTI_TRY(tool_net_build(&t->scaled, &t->graph));
+    TUTTI_TRY(tutti_plan_make(t->graph, b->runtime,
+                              &(tutti_plan_options){.batch = t->net->batch,
+                                                    .precision = v->precision,
+                                                    .matmul_precision = v->matmul},
                               &t->plan));
     TUTTI_TRY(tutti_run_open(t->plan, &(tutti_run_options){.seed = 1}, &t->run));
     TUTTI_TRY(tool_batch_make(t->net, t->graph, &t->data));
@@ -155,11 +177,58 @@ static tutti_status compare(bench *b, training *t, bench_peer **peers, int32_t n
                : TUTTI_OK;
 }
 
+/* Every second round begins with the last. */
+static tutti_status measure_variants(const bench *b, training *t) {
+    for (int32_t round = 0; round < b->options->rounds; round++)
+        for (int32_t i = 0; i < VARIANTS; i++) {
+            training *each = &t[round % 2 == 0 ? i : VARIANTS - 1 - i];
+            TUTTI_TRY(round_of_steps(each, each->steps, &each->rounds_s[round]));
+        }
+    return TUTTI_OK;
+}
+
+static tutti_status put_variants(const bench *b, training *t) {
+    double f32_s = 0;
+    for (int32_t i = 0; i < VARIANTS; i++) {
+        const double median_s = bench_median(t[i].rounds_s, b->options->rounds);
+        double planned = 0;
+        for (int32_t d = 0; d < tutti_runtime_device_count(b->runtime); d++)
+            planned += (double)tutti_plan_memory_bytes(t[i].plan, d);
+        f32_s = i == 0 ? median_s : f32_s;
+        cJSON *row = result_row(t[i].net, "tutti", variants[i].name, median_s, t[i].rounds_s[0]);
+        bench_number(row, "gain", f32_s / median_s);
+        bench_number(row, "planned_mib", planned / 1048576);
+        bench_number(row, "loss", t[i].data.loss);
+        TUTTI_TRY(bench_put(b, row));
+    }
+    return TUTTI_OK;
+}
+
+static tutti_status train_variants(bench *b, const tool_net *net) {
+    training t[VARIANTS] = {0};
+    tutti_status status = bench_open(b, false);
+    for (int32_t i = 0; i < VARIANTS && status == TUTTI_OK; i++) {
+        t[i].net = net;
+        status = open_training(b, &t[i], &variants[i]);
+    }
+    if (status == TUTTI_OK)
+        status = measure_variants(b, t);
+    if (status == TUTTI_OK)
+        status = put_variants(b, t);
+    for (int32_t i = 0; i < VARIANTS; i++)
+        close_training(&t[i]);
+    return status;
+}
+
 static tutti_status train(bench *b, int32_t index) {
     training t = {.net = tool_net_find(nets[index])};
     bench_peer *peers[MAX_PEERS] = {NULL};
     int32_t n_peers = 0;
-    tutti_status status = open_training(b, &t);
+    if (b->options->precisions)
+        return train_variants(b, t.net);
+    tutti_status status = bench_open(b, b->options->kernels);
+    if (status == TUTTI_OK)
+        status = open_training(b, &t, &variants[0]);
     if (status == TUTTI_OK)
         status = bench_peers_start(b, &bench_train, t.net->name, peers, MAX_PEERS, &n_peers);
     if (status == TUTTI_OK)
@@ -178,6 +247,7 @@ static const bench_column result_columns[] = {
     {"best_ms", "best", 9, 2},
     {"samples_per_s", "samples/s", 10, 0},
     {"ratio", "tutti is x", 10, 2},
+    {"gain", "f32 is x", 8, 2},
     {"peak_mib", "peak MiB", 9, 0},
     {"start_peak_mib", "at start", 9, 0},
     {"planned_mib", "planned", 9, 1},

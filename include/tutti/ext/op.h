@@ -127,6 +127,9 @@ typedef struct tutti_candidate {
     int32_t n_launches;
     tutti_extent *scratch_bytes; /* per scratch buffer */
     int32_t n_scratch;
+    /* How far the result may be from the reference's, relative to the largest magnitude of an output, for
+     * a candidate that rounds what it computes with, as the user allowed; 0: as others. */
+    float tolerance;
 } tutti_candidate;
 
 /* The product of lower: candidates, the best guess without measurement first. */
@@ -138,6 +141,8 @@ TUTTI_API tutti_candidate *tutti_lowering_candidate(tutti_lowering *lowering, co
 /* The first error of the builder calls; lower ends with `return tutti_lowering_status(lowering)`.
  */
 TUTTI_API TUTTI_MUST_USE tutti_status tutti_lowering_status(const tutti_lowering *lowering);
+/* What products may round their operands to: never DEFAULT. */
+TUTTI_API tutti_matmul_precision tutti_lowering_matmul_precision(const tutti_lowering *lowering);
 /* Scratch memory of that many bytes for the candidate; returns its index for
  * tutti_launch_scratch. */
 TUTTI_API uint32_t tutti_candidate_scratch(tutti_lowering *lowering, tutti_candidate *candidate,
