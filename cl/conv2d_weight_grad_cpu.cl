@@ -73,9 +73,10 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
     for (int t = block_begin * column_blocks; t < block_end * column_blocks; t++)
         *(__global f16u *)(partial + 16 * (size_t)t) = (float16)(0.0f);
 
-    for (int i = 0; i < batch; i++)
-        zero_edges(strip + i * x_floats, C * qh * qw, plane, (rows + reach_h) * pitch, W, -pw, sw,
-                   pitch);
+    /* One loop over the planes of all images: PoCL 7.1 (LLVM 21.1) runs beyond the end of an outer one. */
+    const int planes = C * qh * qw, kept = kept_from((rows + reach_h) * pitch, W, -pw, sw, pitch);
+    for (int p = 0; p < batch * planes; p++)
+        zero(strip + p / planes * x_floats + p % planes * plane + kept, plane - kept);
 
     for (int image0 = image_begin; image0 < image_end; image0 += batch)
         for (int row0 = 0; row0 < OH; row0 += rows) {

@@ -34,7 +34,9 @@ typedef struct tutti_device_info {
         native_kernel, out_of_order;
     uint32_t address_bits, base_align_bytes, max_work_group, max_work_item[3];
     uint32_t width_char, width_short, width_int, width_long, width_half, width_float,
-        width_double; /* preferred */
+        width_double;     /* preferred */
+    uint32_t simd_floats; /* in a vector register, as far as is known: the preferred or the native
+                             width, whichever is larger (drivers that vectorise prefer 1) */
     bool sub_groups;
     uint32_t max_sub_groups;
     uint32_t sub_group_size;     /* work-items that run together, or the size that kernels should

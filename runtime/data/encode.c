@@ -59,7 +59,7 @@ static tutti_status find_categories(const tutti_table_store *s, int32_t column, 
 
 /* -1: not among them. */
 static int32_t find(const categories *c, const char *text) {
-    const char **found =
+    const char *const *found =
         bsearch(&text, (const void *)c->text, (size_t)c->n, sizeof *c->text, by_bytes);
     return found != NULL ? (int32_t)(found - c->text) : -1;
 }

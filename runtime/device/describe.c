@@ -332,6 +332,8 @@ tutti_status tutti_describe_device(tutti_arena *arena, cl_platform_id platform, 
     out->sub_group_size = sub_group_size(device, out->extensions);
     out->compute_capability = compute_capability(device, out->extensions);
     out->bf16_dot = bf16_dot(out);
+    const uint32_t native = clamp_u32(device_number(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT));
+    out->simd_floats = native > out->width_float ? native : out->width_float;
     out->native_kernel =
         (device_number(device, CL_DEVICE_EXECUTION_CAPABILITIES) & CL_EXEC_NATIVE_KERNEL) != 0;
     out->out_of_order = (device_number(device, CL_DEVICE_QUEUE_PROPERTIES) &

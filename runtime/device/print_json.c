@@ -132,6 +132,7 @@ static const struct field {
     FIELD(sub_group_size, U32),
     FIELD(compute_capability, U32),
     FIELD(bf16_dot, BOOL),
+    FIELD(simd_floats, U32),
     FIELD(timer_resolution_ns, U32),
 #undef FIELD
 };

@@ -108,7 +108,7 @@ tutti_attention_cpu tutti_attention_fit(const tutti_node_info *node,
                                         int64_t row_copies, int64_t column_copies, int64_t tiles) {
     const tutti_attention_view view = tutti_attention_look(node);
     /* Sixteen accumulators of 16 floats fit 32 registers; with narrower vectors four do. */
-    const bool wide = device->width_float >= 16;
+    const bool wide = device->simd_floats >= 16;
     const int mr = wide ? 8 : 4, nv = wide ? 2 : 1;
     const int64_t padded = (view.width + 16 * nv - 1) / (16 * nv) * (16 * nv);
     const int64_t heads = tutti_extent_value(view.batch, TYPICAL_BATCH) * view.heads;
@@ -140,7 +140,7 @@ tutti_attention_cpu tutti_attention_fit(const tutti_node_info *node,
 tutti_attention_cpu tutti_attention_fit_heads(const tutti_node_info *node,
                                               const tutti_device_info *device) {
     const tutti_attention_view view = tutti_attention_look(node);
-    const bool wide = device->width_float >= 16;
+    const bool wide = device->simd_floats >= 16;
     const int mr = wide ? 8 : 4, nv = wide ? 2 : 1;
     const int64_t padded = (view.width + 16 * nv - 1) / (16 * nv) * (16 * nv);
     const int64_t heads = tutti_extent_value(view.batch, TYPICAL_BATCH) * view.heads;

@@ -218,7 +218,7 @@ void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *
 /* Channels, vectors, and interleaved columns of a register tile. */
 static void choose_tile(const tutti_device_info *device, const tutti_conv *p, bool transposed,
                         int *kt, int *pv, int *pair) {
-    const bool wide = device->width_float >= 16;
+    const bool wide = device->simd_floats >= 16;
     *pair = transposed && p->attr->stride[1] == 2 ? 2 : 1;
     *kt = p->k == 1 ? 1 : (!wide || p->k <= 4 ? 4 : 8) / *pair;
     *pv = (*kt == 1 ? 4 : wide ? 16 / *kt : 1) / *pair;

@@ -162,7 +162,7 @@ static bool lower_taps(const tutti_node_info *node, const tutti_device_info *dev
     if (p->k < CHANNELS_MIN)
         return false;
     const tutti_conv_attr *a = p->attr;
-    const bool wide = device->width_float >= 16;
+    const bool wide = device->simd_floats >= 16;
     const int64_t columns = p->c * p->r * p->s, blocks = ceil_div(p->k, 16);
     const int64_t tile = !wide ? 4 : ceil_div(columns, 8) * 8 < ceil_div(columns, 9) * 9 ? 8 : 9;
     const int64_t vectors = wide && blocks > 1 ? 2 : 1, runs = ceil_div(blocks, vectors);

@@ -11,7 +11,7 @@ static int64_t ceil_div(int64_t a, int64_t b) {
 /* A vector of 16 floats in one register, of which there are 32. Else (16 registers of 8 floats, or 32
  * of 4) half as many rows of one float16 do. */
 static bool is_wide(const tutti_device_info *device) {
-    return device->width_float >= 16;
+    return device->simd_floats >= 16;
 }
 
 /* Panels per work-group, up to `most`: as many as leave the groups most alike. Drivers hand out groups

@@ -71,7 +71,7 @@ int32_t tutti_recurrent_index(const tutti_node_info *node, int32_t first, uint32
 static int64_t samples_of(const tutti_device_info *device, int64_t h, int64_t rows) {
     const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
     const uint64_t row_bytes = 4 * (uint64_t)((h + 15) / 16 * 16);
-    int64_t samples = !is_cpu ? GPU_SAMPLES : device->width_float >= 16 ? CPU_SAMPLES : 1;
+    int64_t samples = !is_cpu ? GPU_SAMPLES : device->simd_floats >= 16 ? CPU_SAMPLES : 1;
     while (samples > 0 && (uint64_t)(rows * samples) * row_bytes > device->local_memory_bytes)
         samples /= 2;
     return samples;

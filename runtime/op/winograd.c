@@ -82,7 +82,7 @@ static bool portions_of(const tutti_conv *p, const tutti_device_info *device, bo
     const int64_t room = smaller(WORK_BYTES, (int64_t)device->local_memory_bytes - 256);
     const int64_t columns = ceil_div(p->ow, tile), parts = ceil_div(columns, TILES_BEST + 8);
     /* 24 accumulators where there are 32 registers of 16 lanes. */
-    const int64_t tile_block = weight || device->width_float < 16 ? 1 : 24 / (tile + 2);
+    const int64_t tile_block = weight || device->simd_floats < 16 ? 1 : 24 / (tile + 2);
     portion w = {.tile = tile,
                  .image_rows = ceil_div(p->oh, tile),
                  .tiles_w = ceil_div(columns, parts),
@@ -182,7 +182,7 @@ bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device
     const uint32_t partial =
         tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
     const char *const file = "conv2d_weight_grad_winograd.cl", *const options = "-DCT=%d -DTILE=%d";
-    const int rows = device->width_float >= 16 ? 16 : 4;
+    const int rows = device->simd_floats >= 16 ? 16 : 4;
     tutti_launch *launch =
         tutti_candidate_launch(out, candidate, file, "weight_winograd", options, rows, w.tile);
     tutti_launch_tensor(out, launch, node->in[0]);

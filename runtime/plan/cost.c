@@ -18,7 +18,7 @@ tutti_cost_model tutti_cost_model_guess(const tutti_device *device) {
         model.bytes_per_s = 1e7;
         model.launch_s = 1e-3;
     } else if ((info->type & TUTTI_DEVICE_CPU) != 0) {
-        const double width = info->width_float > 0 ? info->width_float : 4;
+        const double width = info->simd_floats > 0 ? info->simd_floats : 4;
         model.flops_per_s = REACHED * units * clock * width * 2;
         model.bytes_per_s = 6e9 + 2e9 * (units < 16 ? units : 16);
         model.launch_s = 5e-6;

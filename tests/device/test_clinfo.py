@@ -77,6 +77,7 @@ FIELDS = {
     "out_of_order": lambda d: bool(
         d.get("CL_DEVICE_QUEUE_ON_HOST_PROPERTIES", d.get("CL_DEVICE_QUEUE_PROPERTIES"))["raw"] & 1),
     "max_sub_groups": lambda d: d.get("CL_DEVICE_MAX_NUM_SUB_GROUPS", 0),
+    "simd_floats": lambda d: max(d["CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT"], d["CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT"]),
     "timer_resolution_ns": same("CL_DEVICE_PROFILING_TIMER_RESOLUTION"),
     "extensions": lambda d: d["CL_DEVICE_EXTENSIONS"].split(),
     "uuid": lambda d: d.get("CL_DEVICE_UUID_KHR", "").replace("-", "") or None,

@@ -26,7 +26,7 @@ static inline int open_device(void **state) {
     clGetDeviceInfo(device.id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
     device.info.local_memory_bytes = local;
     device.info.compute_units = 2;
-    device.info.width_float = 16;
+    device.info.simd_floats = 16;
     return 0;
 }
 

@@ -155,7 +155,7 @@ static void test_refused(void **state) {
 }
 
 static const tutti_device_info gpu = {.type = TUTTI_DEVICE_GPU,
-                                      .width_float = 1,
+                                      .simd_floats = 1,
                                       .compute_units = 2,
                                       .max_work_group = 4096,
                                       .max_work_item = {4096, 4096, 4096},

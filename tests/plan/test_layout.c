@@ -39,7 +39,7 @@ static void fake_runtime(fake *f, int32_t count) {
                                       .memory_bytes = 1 << 30,
                                       .max_alloc_bytes = i == 1 ? 4096 : 1 << 28,
                                       .base_align_bytes = i == 2 ? 512 : 16,
-                                      .width_float = 8,
+                                      .simd_floats = 8,
                                       .max_work_group = 256,
                                       .max_work_item = {256, 256, 256},
                                       .local_memory_bytes = 32768,

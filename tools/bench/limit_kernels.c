@@ -38,7 +38,7 @@ static tutti_status open_limit(const bench *b, size_t bytes, bench_limit *l) {
 /* The device's own vectors: 12 of them fit its registers. */
 static int width_of(const bench_limit *l) {
     int width = 1;
-    while (width < 16 && width * 2 <= (int)l->device->info.width_float)
+    while (width < 16 && width * 2 <= (int)l->device->info.simd_floats)
         width *= 2;
     return width;
 }
