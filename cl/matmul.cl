@@ -98,7 +98,12 @@ matmul_tile(__global const A_WORD *restrict a, __global const B_WORD *restrict b
             load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, j0, k0 + BK, k_end);
         }
         __local const float4 *from_a = strip_a[now], *from_b = strip_b[now];
+/* AMD's and Intel's compilers load ahead for all steps that are unrolled, and run out of registers. */
+#ifdef cl_nv_pragma_unroll
 #pragma unroll
+#else
+#pragma unroll 4
+#endif
         for (int k = 0; k < BK; k++) {
             float4 u[TM / 4], v[TN / 4];
 #pragma unroll

@@ -12,13 +12,13 @@
 #define SG 16
 #endif
 #ifndef TM
-#define TM 16
+#define TM 8
 #endif
 #ifndef TN
 #define TN 2
 #endif
 #ifndef LY
-#define LY 4
+#define LY 8
 #endif
 #ifndef TRANS_A
 #define TRANS_A 0

@@ -49,7 +49,8 @@ static const tile tiles[] = {
     {"tf32_64", TENSOR_UNITS, 64, 64, 16, 8, 4, 2.4, TO_TF32},
     {"bf16_128", TENSOR_UNITS, 128, 128, 16, 8, 8, 4.0, TO_BF16},
     {"bf16_64", TENSOR_UNITS, 64, 64, 16, 8, 4, 3.2, TO_BF16},
-    {"sub_group16", SUB_GROUPS, 64, 32, 16, 16, 2, 1.0, TO_F32},
+    /* 16 rows per work-item spill up to 8 KiB of registers on Intel's Xe-LP and Xe-HPG (128 of 32 bytes). */
+    {"sub_group16", SUB_GROUPS, 64, 32, 16, 8, 2, 1.0, TO_F32},
     {"sub_group8", SUB_GROUPS, 32, 16, 8, 8, 2, 0.7, TO_F32},
 };
 

@@ -27,7 +27,7 @@ TILES = {
     "mma64": ("matmul_mma.cl", "matmul_mma", "-DBM=64 -DBN=64 -DBK=16 -DTM=8 -DTN=4", (64, 64, 16, 8)),
     "mma128": ("matmul_mma.cl", "matmul_mma", "-DBM=128 -DBN=128 -DBK=16 -DTM=8 -DTN=8", (128, 128, 16, 16)),
     "batched": ("batched_matmul_mma.cl", "matmul_mma", "-DBM=64 -DBN=64 -DBK=16 -DTM=8 -DTN=4", None),
-    "sub_group16": ("matmul_sub_group.cl", "matmul_sub_group", "-DSG=16 -DLY=4 -DTM=16 -DTN=2", (64, 32, 16, 4)),
+    "sub_group16": ("matmul_sub_group.cl", "matmul_sub_group", "-DSG=16 -DLY=8 -DTM=8 -DTN=2", (64, 32, 16, 8)),
     "sub_group8": ("matmul_sub_group.cl", "matmul_sub_group", "-DSG=8 -DLY=4 -DTM=8 -DTN=2", (32, 16, 8, 4)),
 }
 # f32, also by three products of tf32, and what half a unit of the last of 11 and of 8 bits of both operands comes to.
