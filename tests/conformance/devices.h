@@ -4,7 +4,8 @@
  * TUTTI_TEST_SEED repeats a run. TUTTI_CONFORMANCE_WORK=<n> leaves out examples of more than n
  * operations, and library routines, for devices that are interpreters. TUTTI_CONFORMANCE_OP=<name>
  * runs the candidates of that op only. TUTTI_CONFORMANCE_SHARD=<i>/<n> runs every n-th op from the
- * i-th on, so that several runs share the work. */
+ * i-th on, so that several runs share the work. TUTTI_CONFORMANCE_HOST=1 opens no device: examples are
+ * lowered and references run, for builds with sanitizers, under which drivers are slow. */
 #ifndef TESTS_CONFORMANCE_DEVICES_H
 #define TESTS_CONFORMANCE_DEVICES_H
 
@@ -14,6 +15,7 @@
 static uint64_t seed;
 static double work_limit = INFINITY;
 static const char *only_op;
+static bool host_only;
 
 static int shard_index, shard_count = 1;
 
@@ -33,6 +35,7 @@ static inline void settings_read(void) {
     if (work != NULL)
         work_limit = strtod(work, NULL);
     only_op = getenv("TUTTI_CONFORMANCE_OP");
+    host_only = getenv("TUTTI_CONFORMANCE_HOST") != NULL;
 }
 
 static inline tutti_rng rng_of(const tutti_op *op, const tutti_op_example *example) {
@@ -187,6 +190,52 @@ static inline int32_t check_device(const tutti_device *device, const conf_pair *
     return bad;
 }
 
+/* Lowering, for a CPU and for a GPU, and references of all pairs. */
+static inline int32_t check_host(const conf_pair *pairs, int32_t n_pairs) {
+    const tutti_device device = {.info = {.id = "cpu.0",
+                                          .name = "imagined",
+                                          .type = TUTTI_DEVICE_CPU,
+                                          .compute_units = 4,
+                                          .clock_mhz = 1000,
+                                          .memory_bytes = 1 << 30,
+                                          .max_alloc_bytes = 1 << 28,
+                                          .base_align_bytes = 128,
+                                          .width_float = 16,
+                                          .max_work_group = 1024,
+                                          .max_work_item = {1024, 1024, 1024},
+                                          .local_memory_bytes = 32768,
+                                          .address_bits = 64}};
+    int32_t lowered = 0;
+    for (int32_t p = 0; p < n_pairs * 2; p++) {
+        const conf_pair *pair = &pairs[p / 2];
+        tutti_arena arena = {0};
+        job j = {.other = false};
+        if ((pair->op->flags & TUTTI_OP_ALIAS) == 0 &&
+            (only_op == NULL || strcmp(only_op, pair->op->name) == 0) &&
+            job_make(&j, pair, &device, p % 2 != 0, &arena)) {
+            const tutti_node_info *node = &j.c.node;
+            const int64_t counts[] = {j.c.n, 1, 0};
+            tutti_rng rng = rng_of(pair->op, pair->example);
+            lowered++;
+            for (int32_t k = 0; p % 2 == 0 && k < (case_is_batched(&j.c) ? 3 : 1); k++) {
+                void *host[OPERANDS];
+                conf_run run;
+                run_draw(&run, counts[k], &rng);
+                for (int32_t i = 0; i < node->n_in + node->n_out; i++)
+                    host[i] = i < node->n_in ? case_draw(&j.c, i, counts[k], &rng)
+                                             : host_alloc(type_bytes(&j.c.types[i], counts[k]));
+                node_ref(node, &run.values, host, host + node->n_in);
+                for (int32_t i = 0; i < node->n_in + node->n_out; i++)
+                    free(host[i]);
+            }
+        }
+        case_free(&j.c);
+        tutti_arena_free(&arena);
+    }
+    printf("host: %d examples lowered, for two kinds of devices\n", (int)lowered);
+    return lowered > 0 ? 0 : 1;
+}
+
 /* The number of candidates that disagree, over all devices; prints each. */
 static inline int32_t check_devices(const conf_pair *pairs, int32_t n_pairs) {
     static const tutti_profile profile = {.source = "conformance", .name = ""};
@@ -195,6 +244,8 @@ static inline int32_t check_devices(const conf_pair *pairs, int32_t n_pairs) {
     tutti_selection selections[32];
     tutti_device *devices;
     int32_t n_selections = 0, n_devices, bad = 0;
+    if (host_only)
+        return check_host(pairs, n_pairs);
     if (tutti_discover(NULL, &inventory) != TUTTI_OK)
         fail_msg("%s", tutti_error_message());
     for (int32_t i = 0; i < inventory->n_devices && n_selections < 32; i++)

@@ -120,7 +120,7 @@ for peer in torch tinygrad; do
     says "rounds N"
 done
 cat >"$dir/two.json" <<'END'
-{"devices": [{"match": {"platform": "Portable*"}, "partition": [1, 1]}]}
+{"determinism": "reproducible", "devices": [{"match": {"platform": "Portable*"}, "partition": [1, 1]}]}
 END
 expect 0 train --filter mlp --select "$dir/two.json"
 expect 5 ops --filter add --select "$dir/two.json"
