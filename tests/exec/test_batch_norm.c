@@ -165,11 +165,14 @@ static void test_splits(void **state) {
     static const double shares[][2] = {{1, 0}, {0.5, 0.5}, {0.97, 0.03}, {0, 1}};
     const uint64_t seed = test_seed();
     tutti_profile *profiles[2];
-    tutti_runtime *one = open_devices(
-        "{\"devices\": [{\"match\": {\"platform\": \"Portable*\", \"index\": 0}}]}", &profiles[0]);
-    tutti_runtime *two = open_devices(
-        "{\"devices\": [{\"match\": {\"platform\": \"Portable*\"}, \"partition\": [1, 1]}]}",
-        &profiles[1]);
+    tutti_runtime *one =
+        open_devices("{\"determinism\": \"reproducible\", \"devices\": [{\"match\": "
+                     "{\"platform\": \"Portable*\", \"index\": 0}}]}",
+                     &profiles[0]);
+    tutti_runtime *two =
+        open_devices("{\"determinism\": \"reproducible\", \"devices\": [{\"match\": "
+                     "{\"platform\": \"Portable*\"}, \"partition\": [1, 1]}]}",
+                     &profiles[1]);
     assert_int_equal(tutti_runtime_device_count(two), 2);
     model m;
     tutti_plan *plan;
