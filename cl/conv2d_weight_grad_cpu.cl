@@ -46,7 +46,7 @@
                b.sd, b.sf))
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-weight_cpu(__global const float *restrict x, __global const float *restrict dy,
+weight_cpu(__global const A_WORD *restrict x, __global const float *restrict dy,
            __global float *restrict partial, __local float *restrict strip, CONV_SIZES, int slices,
            int parts, int batch, int rows, int rowwise) {
     const int slice = (int)get_global_id(0);
@@ -92,7 +92,7 @@ weight_cpu(__global const float *restrict x, __global const float *restrict dy,
                     __global const float *from = dy + ((at * K + k_begin + k) * OH + row0) * OW;
                     zero(to, dy_plane);
                     for (int j = 0; j < n_rows; j++)
-                        copy_floats(from + j * OW, to + j * dy_pitch, OW);
+                        copy_floats(from + j * OW, 1, to + j * dy_pitch, OW);
                 }
             }
             /* Runs of vectors that lie behind one another in both: a row, or the plane. */

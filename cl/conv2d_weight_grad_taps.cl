@@ -53,7 +53,7 @@ static inline void pack_channels(__global const float *from, __local float *to, 
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-weight_taps(__global const float *restrict x, __global const float *restrict dy,
+weight_taps(__global const A_WORD *restrict x, __global const float *restrict dy,
             __global float *restrict partial, __local float *restrict strip, CONV_SIZES, int slices,
             int parts, int batch, int rows) {
     const int slice = (int)get_global_id(0);

@@ -92,7 +92,7 @@ static inline void add_products(__local const float *v, __local const float *d,
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-weight_winograd(__global const float *restrict x, __global const float *restrict dy,
+weight_winograd(__global const A_WORD *restrict x, __global const float *restrict dy,
                 __global float *restrict partial, __local float *restrict v,
                 __local float *restrict d, __local float *restrict buffer,
                 __local float *restrict dy_buffer, __local float *restrict mid, int images, int C,
@@ -122,7 +122,7 @@ weight_winograd(__global const float *restrict x, __global const float *restrict
             for (int at = first; at < last;) {
                 const int image = at / image_rows, row = at % image_rows;
                 const int rows = min(last - at, image_rows - row);
-                load_span(x + ((size_t)image * C + 16 * c) * H * W, buffer, min(16, C - 16 * c), H,
+                load_span(x + ((size_t)image * C + 16 * c) * H * W, 0, buffer, min(16, C - 16 * c), H,
                           W, TILE * row - ph, column0 - pw, TILE * rows + 2, pitch);
                 input_tiles(buffer, mid, v + COLUMN * (c * tiles + (at - first) * tiles_w), rows,
                             tiles_w, pitch, v_step);
@@ -132,7 +132,7 @@ weight_winograd(__global const float *restrict x, __global const float *restrict
             for (int at = first; at < last;) {
                 const int image = at / image_rows, row = at % image_rows;
                 const int rows = min(last - at, image_rows - row);
-                load_span(dy + ((size_t)image * K + 16 * k) * OH * OW, dy_buffer,
+                load_span(dy + ((size_t)image * K + 16 * k) * OH * OW, 1, dy_buffer,
                           min(16, K - 16 * k), OH, OW, TILE * row, column0, TILE * rows, pitch);
                 dy_tiles(dy_buffer, d + COLUMN * (k * tiles + (at - first) * tiles_w), rows,
                          tiles_w, pitch, d_step);

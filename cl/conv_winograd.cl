@@ -190,7 +190,7 @@ static inline void store_span(__local const float *buffer, __global float *y, in
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-winograd(__global const float *restrict x, __global const float *restrict points,
+winograd(__global const A_WORD *restrict x, __global const float *restrict points,
          __global const float *restrict bias, __global float *restrict y, __local float *restrict v,
          __local float *restrict m, __local float *restrict buffer, __local float *restrict mid,
          int images, int C, int K, int H, int W, int OH, int OW, int ph, int pw, int has_bias,
@@ -215,7 +215,7 @@ winograd(__global const float *restrict x, __global const float *restrict points
         for (int at = begin; at < end;) {
             const int image = at / image_rows, row = at % image_rows;
             const int rows = min(end - at, image_rows - row);
-            load_span(x + ((size_t)image * C + 16 * c) * H * W, buffer, min(16, C - 16 * c), H, W,
+            load_span(x + ((size_t)image * C + 16 * c) * H * W, 0, buffer, min(16, C - 16 * c), H, W,
                       TILE * row - ph, column0 - pw, TILE * rows + 2, pitch);
             input_tiles(buffer, mid, v + COLUMN * (c * tiles + (at - begin) * tiles_w), rows,
                         tiles_w, pitch, v_step);

@@ -32,9 +32,7 @@
 #include "transpose16.clh"
 
 typedef float16 f16u __attribute__((aligned(4)));
-typedef float8 f8u __attribute__((aligned(4)));
 typedef uint16 pairs16u __attribute__((aligned(2)));
-typedef ushort8 eight2u __attribute__((aligned(2)));
 
 #ifdef __AVX512F__
 #define APART __attribute__((noinline, target("avx512f,avx512bf16")))
@@ -79,16 +77,6 @@ static inline uint pair(const float low, const float high) {
     return rounded(low) >> 16 | (rounded(high) & 0xffff0000u);
 }
 
-/* Eight neighbours, as `rounded` has them. */
-#if defined(A_BF16)
-#define A_ROUNDED8(x) (convert_uint8(*(__global const eight2u *)(x)) << 16)
-#elif defined(A_F16)
-#define A_ROUNDED8(x)                                                                              \
-    rounded8((float8)(A_AT(x, 0), A_AT(x, 1), A_AT(x, 2), A_AT(x, 3), A_AT(x, 4), A_AT(x, 5),      \
-                      A_AT(x, 6), A_AT(x, 7)))
-#else
-#define A_ROUNDED8(x) rounded8(*(__global const f8u *)(x))
-#endif
 /* The pairs of 32 neighbours. */
 #ifdef A_BF16
 #define A_PAIRS(to, x) (to) = *(__global const pairs16u *)(x)
@@ -136,9 +124,9 @@ APART void pack_a(__global const A_WORD *a, __local uint *tile, int M, int K, in
         return;
     for (int k = 0; k < kc; k += 2) {
         __global const A_WORD *from = a + A_PLACE(i0, k0 + k);
-        const uint8 high = k + 1 < kc ? A_ROUNDED8(from + M) : (uint8)(0);
+        const uint8 high = k + 1 < kc ? rounded8(A_AT8(from, M)) : (uint8)(0);
         *(__local uint8 *)(tile + TILE_AT(0, k / 2)) =
-            A_ROUNDED8(from) >> 16 | (high & 0xffff0000u);
+            rounded8(A_AT8(from, 0)) >> 16 | (high & 0xffff0000u);
     }
 #endif
 }

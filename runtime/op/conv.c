@@ -294,7 +294,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     launch =
         tutti_candidate_launch(out, candidate, file, "conv_cpu", "-DKT=%d -DPV=%d%s%s", kt, pv,
                                pair == 2 ? " -DPAIR=2" : "", run.length == 8 ? " -DRUN=8" : "");
-    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
     tutti_launch_scratch(out, launch, packed);
     add_bias(node, out, launch);
     tutti_launch_tensor(out, launch, node->out[0]);

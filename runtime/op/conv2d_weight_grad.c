@@ -129,7 +129,7 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
         tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
     tutti_launch *launch = tutti_candidate_launch(out, candidate, "conv2d_weight_grad_cpu.cl",
                                                   "weight_cpu", tile, kt, ct);
-    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, partial);
     tutti_launch_local(out, launch, (size_t)strip_bytes(p, k, batch, rows));
@@ -201,7 +201,7 @@ static bool lower_taps(const tutti_node_info *node, const tutti_device_info *dev
         tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
     tutti_launch *launch = tutti_candidate_launch(out, candidate, file, "weight_taps",
                                                   "-DCT=%" PRId64 " -DKV=%" PRId64, tile, vectors);
-    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, partial);
     tutti_launch_local(out, launch, (size_t)(batch * bytes));

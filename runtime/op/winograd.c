@@ -129,7 +129,7 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
 
     launch = tutti_candidate_launch(out, candidate, file, "winograd", options, (int)w.tile_block,
                                     w.tile);
-    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
     tutti_launch_scratch(out, launch, points);
     /* Without a bias, a pointer that is not read. */
     tutti_launch_tensor(out, launch, node->in[node->n_in == 3 ? 2 : 1]);
@@ -185,7 +185,7 @@ bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device
     const int rows = device->simd_floats >= 16 ? 16 : 4;
     tutti_launch *launch =
         tutti_candidate_launch(out, candidate, file, "weight_winograd", options, rows, w.tile);
-    tutti_launch_tensor(out, launch, node->in[0]);
+    tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
     tutti_launch_tensor(out, launch, node->in[1]);
     tutti_launch_scratch(out, launch, partial);
     tutti_launch_local(out, launch, (size_t)w.x_bytes);
