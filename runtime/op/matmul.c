@@ -2,6 +2,7 @@
  * output per work-item, and CLBlast. */
 #include <inttypes.h>
 
+#include "graph/lowering.h"
 #include "op/matmul.h"
 
 typedef struct matmul {
@@ -97,7 +98,12 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 }
 
 void tutti_matmul_operands(const tutti_node_info *node, tutti_lowering *out, tutti_launch *launch) {
-    tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
+    /* Kernels for CPUs read an element of A many times: f16 is converted once, in a copy. */
+    if (node->in_type[0].dtype == TUTTI_F16 && out->device != NULL &&
+        (out->device->type & TUTTI_DEVICE_CPU) != 0)
+        tutti_launch_tensor(out, launch, node->in[0]);
+    else
+        tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
     tutti_launch_operand(out, launch, node->in[1], node->in_type[1].dtype, 'B');
 }
 
