@@ -16,7 +16,7 @@ typedef struct op_case {
     double passes;
 } op_case;
 
-extern const op_case bench_op_cases[];
-extern const int32_t bench_op_case_count;
+extern const op_case bench_op_cases[], bench_op_data_cases[];
+extern const int32_t bench_op_case_count, bench_op_data_case_count;
 
 #endif

@@ -55,21 +55,28 @@ static tutti_status compete(const bench *b, const op_case *c, bench_op *op, benc
     return put_row(b, c, op, &rivals[0], &rivals[1], shares);
 }
 
-static tutti_status run_all(const bench *b, bench_limit *copy) {
-    bench_mean shares = {0};
-    for (int32_t i = 0; i < bench_op_case_count; i++) {
-        const op_case *c = &bench_op_cases[i];
+static tutti_status run_cases(const bench *b, const op_case *cases, int32_t count,
+                              bench_limit *copy, bench_mean *shares) {
+    for (int32_t i = 0; i < count; i++) {
+        const op_case *c = &cases[i];
         bench_op op;
         if (!bench_wants(b, c->name))
             continue;
         tutti_status status = open_case(b, c, &op);
         if (status == TUTTI_OK) {
-            status = compete(b, c, &op, copy, &shares);
+            status = compete(b, c, &op, copy, shares);
             bench_op_close(&op);
         }
         if (status != TUTTI_OK)
             return tutti_fail_context(status, "%s", c->name);
     }
+    return TUTTI_OK;
+}
+
+static tutti_status run_all(const bench *b, bench_limit *copy) {
+    bench_mean shares = {0};
+    TUTTI_TRY(run_cases(b, bench_op_cases, bench_op_case_count, copy, &shares));
+    TUTTI_TRY(run_cases(b, bench_op_data_cases, bench_op_data_case_count, copy, &shares));
     if (shares.count == 0)
         return TUTTI_OK;
     cJSON *row = bench_row("mean");
