@@ -2,7 +2,9 @@
  * outside count as zeros, or, with `exclude`, not at all. With `adaptive`, window i of O over a
  * size of L is floor(i * L / O) to ceil((i + 1) * L / O). Range and sizes: image.clh.
  *
- * avg_pool2d: any windows. avg_pool2d_pairs, for CPUs: pool_pairs.clh, blocks of whole rows. */
+ * avg_pool2d: any windows. For CPUs, blocks of whole rows: avg_pool2d_pairs: pool_pairs.clh;
+ * avg_pool2d_lines: pool_lines.clh, not adaptive. */
+#include "pool_lines.clh"
 #include "pool_pairs.clh"
 
 __kernel void avg_pool2d(__global const float *restrict x, __global float *restrict y, IMAGE_SIZES,
@@ -46,4 +48,40 @@ __kernel void avg_pool2d_pairs(__global const float *restrict x, __global float 
                 (row[2 * ow] + row[2 * ow + 1] + row[W + 2 * ow] + row[W + 2 * ow + 1]) * 0.25f;
         })
     }
+}
+
+/* Over the rows of the windows first, then along the line that is left. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+avg_pool2d_lines(__global const float *restrict x, __global float *restrict y, IMAGE_SIZES, int R,
+                 int S, int sh, int sw, int ph, int pw, int exclude, int windows) {
+    BLOCK;
+    x += (size_t)b.plane * H * W;
+    y += (size_t)b.plane * OH * OW;
+    float line[LINE], phases[LINE];
+    for (int oh = b.h_begin; oh < b.h_end; oh++)
+        for (int ow = 0; ow < OW; ow += windows) {
+            const int count = min(windows, OW - ow), h0 = oh * sh - ph, w0 = ow * sw - pw;
+            const int length = (count - 1 + (S - 1) / sw + 1) * sw;
+            const int begin = max(0, -w0), end = min(length, W - w0);
+            const int h_begin = max(h0, 0), h_end = min(h0 + R, H);
+            VECTOR_LOOP for (int i = 0; i < length; i++) line[i] = 0.0f;
+            for (int h = h_begin; h < h_end; h++) {
+                __global const float *row = x + h * W + w0;
+                VECTOR_LOOP for (int i = begin; i < end; i++) line[i] += row[i];
+            }
+            line_to_phases(line, phases, length, sw);
+            __global float *to = y + oh * OW + ow;
+            const float *first = PHASE(phases, 0, sw);
+            VECTOR_LOOP for (int i = 0; i < count; i++) to[i] = first[i];
+            for (int s = 1; s < S; s++) {
+                const float *from = PHASE(phases, s, sw);
+                VECTOR_LOOP for (int i = 0; i < count; i++) to[i] += from[i];
+            }
+            const float all = 1.0f / (float)(R * S);
+            VECTOR_LOOP for (int i = 0; i < count; i++) {
+                const int w = w0 + i * sw;
+                const int inside = (h_end - h_begin) * (min(w + S, W) - max(w, 0));
+                to[i] = exclude ? to[i] / (float)inside : to[i] * all;
+            }
+        }
 }

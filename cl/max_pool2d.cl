@@ -1,7 +1,9 @@
 /* y[oh][ow] = the largest x[oh * sh - ph + r * dh][ow * sw - pw + s * dw] inside, -infinity when
  * none is. A NaN is larger than all. Range and sizes: image.clh.
  *
- * max_pool2d: any windows. max_pool2d_pairs, for CPUs: pool_pairs.clh, blocks of whole rows. */
+ * max_pool2d: any windows. For CPUs, blocks of whole rows: max_pool2d_pairs: pool_pairs.clh;
+ * max_pool2d_lines: pool_lines.clh. */
+#include "pool_lines.clh"
 #include "pool_pairs.clh"
 
 __kernel void max_pool2d(__global const float *restrict x, __global float *restrict y, IMAGE_SIZES,
@@ -45,4 +47,38 @@ __kernel void max_pool2d_pairs(__global const float *restrict x, __global float 
             y[oh * OW + ow] = LARGER(abc, row[W + 2 * ow + 1]);
         })
     }
+}
+
+/* The larger of the largest before and v. */
+static inline float larger(float before, float v) {
+    return (v > before) | (v != v) ? v : before;
+}
+
+/* Over the rows of the windows first, then along the line that is left. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+max_pool2d_lines(__global const float *restrict x, __global float *restrict y, IMAGE_SIZES, int R,
+                 int S, int sh, int sw, int ph, int pw, int dh, int dw, int windows) {
+    BLOCK;
+    x += (size_t)b.plane * H * W;
+    y += (size_t)b.plane * OH * OW;
+    float line[LINE], phases[LINE];
+    for (int oh = b.h_begin; oh < b.h_end; oh++)
+        for (int ow = 0; ow < OW; ow += windows) {
+            const int count = min(windows, OW - ow), h0 = oh * sh - ph, w0 = ow * sw - pw;
+            const int length = (count - 1 + (S - 1) * dw / sw + 1) * sw;
+            const int begin = max(0, -w0), end = min(length, W - w0);
+            VECTOR_LOOP for (int i = 0; i < length; i++) line[i] = -INFINITY;
+            for (int r = ceil_to_0(-h0, dh); r < R && h0 + r * dh < H; r++) {
+                __global const float *row = x + (h0 + r * dh) * W + w0;
+                VECTOR_LOOP for (int i = begin; i < end; i++) line[i] = larger(line[i], row[i]);
+            }
+            line_to_phases(line, phases, length, sw);
+            __global float *to = y + oh * OW + ow;
+            const float *first = PHASE(phases, 0, sw);
+            VECTOR_LOOP for (int i = 0; i < count; i++) to[i] = first[i];
+            for (int s = 1; s < S; s++) {
+                const float *from = PHASE(phases, s * dw, sw);
+                VECTOR_LOOP for (int i = 0; i < count; i++) to[i] = larger(to[i], from[i]);
+            }
+        }
 }

@@ -4,8 +4,10 @@
  *
  * max_pool2d_grad: any part of a plane per work-item; range and sizes: image.clh (OH = H, OW = W).
  * max_pool2d_grad_planes, for CPUs: a work-item per plane visits each window once; any local size.
- * max_pool2d_grad_pairs, for CPUs: the same for the windows of pool_pairs.clh.
+ * max_pool2d_grad_pairs, max_pool2d_grad_lines, for CPUs: the same for the windows of pool_pairs.clh and
+ * pool_lines.clh.
  */
+#include "pool_lines.clh"
 #include "pool_pairs.clh"
 
 /* Position of the largest element of the window at h0, w0, or -1. */
@@ -110,4 +112,58 @@ __kernel void max_pool2d_grad_pairs(__global const float *restrict x,
     }
     for (int i = H / 2 * 2 * W; i < H * W; i++)
         dx[i] = 0.0f;
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+max_pool2d_grad_lines(__global const float *restrict x, __global const float *restrict dy,
+                      __global float *restrict dx, IMAGE_SIZES, int R, int S, int sh, int sw,
+                      int ph, int pw, int dh, int dw, int DH, int DW, int windows) {
+    const int plane = (int)get_global_id(0);
+    x += (size_t)plane * H * W;
+    dx += (size_t)plane * H * W;
+    dy += (size_t)plane * DH * DW;
+    float line[LINE], phases[LINE], largest[LINE];
+    int at[LINE];
+    VECTOR_LOOP for (int i = 0; i < H * W; i++) dx[i] = 0.0f;
+    for (int oh = 0; oh < DH; oh++)
+        for (int ow = 0; ow < DW; ow += windows) {
+            const int count = min(windows, DW - ow), h0 = oh * sh - ph, w0 = ow * sw - pw;
+            const int length = (count - 1 + (S - 1) * dw / sw + 1) * sw;
+            const int begin = max(0, -w0), end = min(length, W - w0);
+            const int r_begin = ceil_to_0(-h0, dh);
+            __global const float *given = dy + oh * DW + ow;
+            VECTOR_LOOP for (int i = 0; i < length; i++) line[i] = 0.0f;
+            VECTOR_LOOP for (int i = 0; i < count; i++) {
+                largest[i] = -INFINITY;
+                at[i] = -1;
+            }
+            for (int r = r_begin; r < R && h0 + r * dh < H; r++) {
+                __global const float *row = x + (h0 + r * dh) * W + w0;
+                VECTOR_LOOP for (int i = begin; i < end; i++) line[i] = row[i];
+                line_to_phases(line, phases, length, sw);
+                for (int s = 0; s < S; s++) {
+                    const float *from = PHASE(phases, s * dw, sw);
+                    const int w = w0 + s * dw, position = r * S + s;
+                    VECTOR_LOOP for (int i = 0; i < count; i++) {
+                        const float v = from[i];
+                        const bool inside = (uint)(w + i * sw) < (uint)W;
+                        const bool later = inside & ((at[i] < 0) | (v > largest[i]) | (v != v));
+                        largest[i] = later ? v : largest[i];
+                        at[i] = later ? position : at[i];
+                    }
+                }
+            }
+            for (int r = r_begin; r < R && h0 + r * dh < H; r++) {
+                __global float *row = dx + (h0 + r * dh) * W + w0;
+                clear_phases(phases, length, sw);
+                for (int s = 0; s < S; s++) {
+                    float *part = PHASE(phases, s * dw, sw);
+                    const int position = r * S + s;
+                    VECTOR_LOOP for (int i = 0; i < count; i++) part[i] +=
+                        at[i] == position ? given[i] : 0.0f;
+                }
+                phases_to_line(phases, line, length, sw);
+                VECTOR_LOOP for (int i = begin; i < end; i++) row[i] += line[i];
+            }
+        }
 }

@@ -63,9 +63,12 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     if (tutti_pool_is_pairs(a, device))
         return tutti_image_lower(node, device, out, "avg_pool2d.cl", "avg_pool2d_pairs", NULL, 0,
                                  false);
-    const int64_t values[] = {a->kernel[0],  a->kernel[1],  a->stride[0], a->stride[1],
-                              a->padding[0], a->padding[1], a->exclude,   a->adaptive};
-    return tutti_image_lower(node, device, out, "avg_pool2d.cl", "avg_pool2d", values,
+    const int64_t line = tutti_pool_line(a, device);
+    const int64_t values[] = {
+        a->kernel[0],  a->kernel[1],  a->stride[0], a->stride[1],
+        a->padding[0], a->padding[1], a->exclude,   line > 0 ? line : a->adaptive};
+    return tutti_image_lower(node, device, out, "avg_pool2d.cl",
+                             line > 0 ? "avg_pool2d_lines" : "avg_pool2d", values,
                              TUTTI_COUNT(values), false);
 }
 

@@ -54,6 +54,9 @@ tutti_span tutti_pool_span(const tutti_pool_attr *attr, int d, int64_t index, in
  * CPU. */
 bool tutti_pool_is_pairs(const tutti_pool_attr *attr, const tutti_device_info *device);
 
+/* How many windows a line of cl/pool_lines.clh holds; 0 where they do not fit, or not on a CPU. */
+int64_t tutti_pool_line(const tutti_pool_attr *attr, const tutti_device_info *device);
+
 /* Gradients, as nodes. */
 tutti_tensor tutti_avg_pool2d_node(tutti_graph *graph, tutti_tensor x, const tutti_pool_attr *attr);
 tutti_tensor tutti_avg_pool2d_grad(tutti_graph *graph, tutti_tensor dy, const tutti_shape *x,

@@ -42,10 +42,13 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     if (tutti_pool_is_pairs(a, device))
         return tutti_image_lower(node, device, out, "max_pool2d.cl", "max_pool2d_pairs", NULL, 0,
                                  false);
-    const int64_t values[] = {a->kernel[0],  a->kernel[1],  a->stride[0],   a->stride[1],
-                              a->padding[0], a->padding[1], a->dilation[0], a->dilation[1]};
-    return tutti_image_lower(node, device, out, "max_pool2d.cl", "max_pool2d", values,
-                             TUTTI_COUNT(values), false);
+    const int64_t values[] = {a->kernel[0],   a->kernel[1],   a->stride[0],
+                              a->stride[1],   a->padding[0],  a->padding[1],
+                              a->dilation[0], a->dilation[1], tutti_pool_line(a, device)};
+    const bool lines = values[TUTTI_COUNT(values) - 1] > 0;
+    return tutti_image_lower(node, device, out, "max_pool2d.cl",
+                             lines ? "max_pool2d_lines" : "max_pool2d", values,
+                             TUTTI_COUNT(values) - !lines, false);
 }
 
 static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,

@@ -38,13 +38,24 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     if (tutti_pool_is_pairs(a, device))
         return tutti_image_lower(node, device, out, "max_pool2d_grad.cl", "max_pool2d_grad_pairs",
                                  NULL, 0, true);
-    const int64_t values[] = {a->kernel[0],  a->kernel[1],  a->stride[0],   a->stride[1],
-                              a->padding[0], a->padding[1], a->dilation[0], a->dilation[1],
-                              dy->dim[2],    dy->dim[3]};
+    const int64_t values[] = {a->kernel[0],
+                              a->kernel[1],
+                              a->stride[0],
+                              a->stride[1],
+                              a->padding[0],
+                              a->padding[1],
+                              a->dilation[0],
+                              a->dilation[1],
+                              dy->dim[2],
+                              dy->dim[3],
+                              tutti_pool_line(a, device)};
     const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
+    const bool lines = values[TUTTI_COUNT(values) - 1] > 0;
     return tutti_image_lower(node, device, out, "max_pool2d_grad.cl",
-                             is_cpu ? "max_pool2d_grad_planes" : "max_pool2d_grad", values,
-                             TUTTI_COUNT(values), true);
+                             lines    ? "max_pool2d_grad_lines"
+                             : is_cpu ? "max_pool2d_grad_planes"
+                                      : "max_pool2d_grad",
+                             values, TUTTI_COUNT(values) - !lines, true);
 }
 
 static void ref(const tutti_ref_call *call) {

@@ -56,3 +56,12 @@ bool tutti_pool_is_pairs(const tutti_pool_attr *attr, const tutti_device_info *d
                 attr->dilation[d] == 1;
     return pairs;
 }
+
+int64_t tutti_pool_line(const tutti_pool_attr *attr, const tutti_device_info *device) {
+    enum { LINE = 1024 }; /* as in pool_lines.clh */
+    if ((device->type & TUTTI_DEVICE_CPU) == 0 || attr->adaptive != 0)
+        return 0;
+    const int64_t behind = (attr->kernel[1] - 1) * attr->dilation[1] / attr->stride[1];
+    const int64_t windows = LINE / attr->stride[1] - behind;
+    return windows < 1 ? 0 : windows;
+}
