@@ -3,8 +3,14 @@
  *
  * argmax_items: a work-item per result, any local size.
  * argmax_row: CPUs, inner == 1, a work-item per result.
+ * argmax_columns: CPUs, a work-item per COLUMNS neighbours i; global (ceil(inner / COLUMNS), outer).
  * argmax_group: GPUs, inner == 1, a work-group of LOCAL work-items per result. */
+#include "loop.clh"
+#include "prefetch.clh"
 #include "rows.clh"
+
+#define COLUMNS    256
+#define ROWS_AHEAD 8 /* that are asked for early: they are far apart */
 
 /* True when v goes before w, a NaN before all others. */
 static inline bool exceeds(float v, float w) {
@@ -50,6 +56,33 @@ argmax_row(__global const float *restrict x, __global int *restrict at, int item
     while (x[place] != top && (top == top || x[place] == x[place]))
         place++;
     at[id] = place;
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+argmax_columns(__global const float *restrict x, __global int *restrict at, int items, int R,
+               int inner) {
+    const int i = (int)get_global_id(0) * COLUMNS, o = (int)get_global_id(1);
+    const int count = min(COLUMNS, inner - i);
+    x += (size_t)o * R * inner + i;
+    at += (size_t)o * inner + i;
+    float high[COLUMNS];
+    int place[COLUMNS];
+    VECTOR_LOOP for (int c = 0; c < count; c++) {
+        high[c] = x[c];
+        place[c] = 0;
+    }
+    for (int r = 1; r < R; r++) {
+        __global const float *row = x + (size_t)r * inner;
+        for (int c = 0; c < count; c += 16)
+            PREFETCH(row + ROWS_AHEAD * inner + c);
+        VECTOR_LOOP for (int c = 0; c < count; c++) {
+            const float v = row[c];
+            const bool later = (v > high[c]) | ((v != v) & (high[c] == high[c]));
+            high[c] = later ? v : high[c];
+            place[c] = later ? r : place[c];
+        }
+    }
+    VECTOR_LOOP for (int c = 0; c < count; c++) at[c] = place[c];
 }
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void

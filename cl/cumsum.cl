@@ -3,6 +3,7 @@
  *
  * cumsum_items: a work-item per (o, i), items of them; any local size.
  * cumsum_columns: CPUs, a work-item per 16 neighbours i; global size (ceil(inner / 16), outer).
+ * cumsum_row: CPUs, inner == 1, a work-item per row; 16 elements at a time are summed as they are.
  * cumsum_group: GPUs, inner == 1, a work-group of LOCAL work-items per row.
  *
  * A sum over many elements carries what rounding took from it (Kahan's sum in Neumaier's form, as
@@ -46,6 +47,46 @@ cumsum_columns(__global const float *restrict x, __global float *restrict y, int
         const float16 value = load16(x + at, count, 0.0f);
         ADD(float16, sum, lost, value);
         store16(y + at, count, WHOLE(sum, lost));
+    }
+}
+
+/* Each lane plus the n lanes before it, or behind it with `reverse`, by doubling. Lane by lane, as
+ * oclgrind's check for uninitialised values has it. */
+static inline float16 sums_to(float16 v) {
+    v += (float16)(0.0f, v.s0, v.s1, v.s2, v.s3, v.s4, v.s5, v.s6, v.s7, v.s8, v.s9, v.sa, v.sb,
+                   v.sc, v.sd, v.se);
+    v += (float16)(0.0f, 0.0f, v.s0, v.s1, v.s2, v.s3, v.s4, v.s5, v.s6, v.s7, v.s8, v.s9, v.sa,
+                   v.sb, v.sc, v.sd);
+    v += (float16)(0.0f, 0.0f, 0.0f, 0.0f, v.s0, v.s1, v.s2, v.s3, v.s4, v.s5, v.s6, v.s7, v.s8,
+                   v.s9, v.sa, v.sb);
+    v += (float16)(0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, v.s0, v.s1, v.s2, v.s3, v.s4,
+                   v.s5, v.s6, v.s7);
+    return v;
+}
+
+static inline float16 turned(float16 v) {
+    return (float16)(v.sf, v.se, v.sd, v.sc, v.sb, v.sa, v.s9, v.s8, v.s7, v.s6, v.s5, v.s4, v.s3,
+                     v.s2, v.s1, v.s0);
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+cumsum_row(__global const float *restrict x, __global float *restrict y, int items, int R,
+           int inner, int reverse) {
+    const size_t row = (size_t)get_global_id(0) * R;
+    float sum = 0.0f, lost = 0.0f;
+    for (int r = 0; r < R; r += 16) {
+        const int count = min(16, R - r);
+        const size_t at = row + (reverse ? R - r - count : r);
+        const float rest = isfinite(sum) ? lost : 0.0f;
+        float16 v = load16(x + at, count, 0.0f);
+        if (reverse)
+            v = turned(v);
+        /* Of a part, what was turned has its elements in the last lanes. */
+        v = sums_to(v);
+        const float value = v.sf;
+        v = (float16)(sum) + v + (float16)(rest);
+        store16(y + at, count, reverse ? turned(v) : v);
+        ADD(float, sum, lost, value);
     }
 }
 

@@ -51,24 +51,23 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     const bool group = rows && !is_cpu && (local & (local - 1)) == 0;
     const bool row = rows && is_cpu;
     const tutti_extent items = tutti_extent_times(view.outer, view.inner);
-    char options[32] = "";
+    const bool columns = is_cpu && view.inner >= 4;
+    char options[32] = "", entry[32];
     if (group)
         snprintf(options, sizeof options, "-DLOCAL=%d", local);
-    tutti_launch *launch = tutti_candidate_launch(out,
-                                                  tutti_lowering_candidate(out, group ? "group"
-                                                                                : row ? "row"
-                                                                                      : "items"),
-                                                  "argmax.cl",
-                                                  group ? "argmax_group"
-                                                  : row ? "argmax_row"
-                                                        : "argmax_items",
-                                                  "%s", options);
+    const char *name = group ? "group" : row ? "row" : columns ? "columns" : "items";
+    snprintf(entry, sizeof entry, "argmax_%s", name);
+    tutti_launch *launch = tutti_candidate_launch(out, tutti_lowering_candidate(out, name),
+                                                  "argmax.cl", entry, "%s", options);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->out[0]);
     tutti_launch_i32(out, launch, items);
     tutti_launch_i32(out, launch, view.extent);
     tutti_launch_i32(out, launch, tutti_extent_const(view.inner));
-    if (group)
+    if (columns) {
+        tutti_launch_range(launch, tutti_extent_const(view.inner), 256, 1); /* COLUMNS */
+        tutti_launch_range(launch, view.outer, 1, 1);
+    } else if (group)
         tutti_launch_range(launch, tutti_extent_times(items, local), 1, local);
     else
         tutti_launch_range(launch, items, 1, row ? 1 : 64);

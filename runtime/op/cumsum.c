@@ -41,19 +41,14 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     const bool columns = is_cpu && view.inner >= 4;
     const bool group =
         !is_cpu && view.inner == 1 && view.extent.base >= LONG_ROW && (local & (local - 1)) == 0;
-    char options[32] = "";
+    const bool row = is_cpu && view.inner == 1;
+    char options[32] = "", entry[32];
     if (group)
         snprintf(options, sizeof options, "-DLOCAL=%d", local);
-    tutti_launch *launch =
-        tutti_candidate_launch(out,
-                               tutti_lowering_candidate(out, group     ? "group"
-                                                             : columns ? "columns"
-                                                                       : "items"),
-                               "cumsum.cl",
-                               group     ? "cumsum_group"
-                               : columns ? "cumsum_columns"
-                                         : "cumsum_items",
-                               "%s", options);
+    const char *name = group ? "group" : columns ? "columns" : row ? "row" : "items";
+    snprintf(entry, sizeof entry, "cumsum_%s", name);
+    tutti_launch *launch = tutti_candidate_launch(out, tutti_lowering_candidate(out, name),
+                                                  "cumsum.cl", entry, "%s", options);
     const tutti_extent items = tutti_extent_times(view.outer, view.inner);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->out[0]);

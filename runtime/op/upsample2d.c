@@ -59,8 +59,9 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const tutti_upsample_attr *attr = node->attr;
-    return tutti_image_lower(node, device, out, "upsample2d.cl", "upsample2d", &attr->bilinear, 1,
-                             false);
+    const bool is_cpu = (device->type & TUTTI_DEVICE_CPU) != 0;
+    return tutti_image_lower(node, device, out, "upsample2d.cl",
+                             is_cpu ? "upsample2d_lines" : "upsample2d", &attr->bilinear, 1, false);
 }
 
 static tutti_status grad(tutti_graph *graph, const tutti_node_info *node, const tutti_tensor *dout,
