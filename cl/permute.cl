@@ -12,6 +12,7 @@
  * permute_16: the input's last axis is one of P elements, T apart in the result. A work-item turns STRIP of
  * them and all D5 of the result's last axis; E1 .. E4: extents of the other axes, 1 in place of P; count:
  * work-items. */
+#include "prefetch.clh"
 #include "rows.clh"
 #include "transpose16.clh"
 
@@ -42,7 +43,9 @@
 #define E3 1
 #define E4 1
 #endif
+#ifndef STRIP
 #define STRIP 64
+#endif
 
 __kernel void permute(__global const uint *restrict in, __global uint *restrict out, int count) {
     const int i = (int)get_global_id(0);
@@ -133,6 +136,7 @@ permute_16(__global const float *restrict in, __global float *restrict out, int 
             __global float *to = out + q * T + d;
             if (d + 16 <= D5 && q + 16 <= width) {
                 float16 r[16];
+                _Pragma("unroll") for (int k = 0; k < 16; k++) PREFETCH(from + (k + 16) * S5);
                 _Pragma("unroll") for (int k = 0; k < 16; k++) r[k] =
                     *(__global const f16u *)(from + k * S5);
                 TRANSPOSE16(r);

@@ -106,7 +106,6 @@ static void merged_layout(const tutti_node_info *node, int64_t *dim, int64_t *st
 }
 
 #define ROWS_ELEMENTS 1024 /* of a work-item that copies rows */
-#define STRIP         64   /* as in permute.cl */
 
 /* On CPUs: rows that stay together, or turned blocks of 16 x 16. */
 static void lower_vectors(const tutti_node_info *node, tutti_lowering *out) {
@@ -134,14 +133,16 @@ static void lower_vectors(const tutti_node_info *node, tutti_lowering *out) {
         if (s[p] != 1 || d[p] < 16)
             continue;
         e[p] = 1;
-        const int64_t size = d[p] * d[5], strips = (d[p] + STRIP - 1) / STRIP;
+        /* Long stretches of x, while what they make fits the first cache. */
+        const int64_t strip = d[5] <= 64 ? 256 : 64;
+        const int64_t size = d[p] * d[5], strips = (d[p] + strip - 1) / strip;
         const tutti_extent items = {count.base / size * strips, count.per_sample / size * strips};
         tutti_launch *launch = tutti_candidate_launch(
             out, tutti_lowering_candidate(out, "blocks"), "permute.cl", "permute_16",
             LAYOUT_OPTIONS " -DP=%" PRId64 " -DT=%" PRId64 " -DE1=%" PRId64 " -DE2=%" PRId64
-                           " -DE3=%" PRId64 " -DE4=%" PRId64,
+                           " -DE3=%" PRId64 " -DE4=%" PRId64 " -DSTRIP=%" PRId64,
             d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5], d[p], apart, e[1],
-            e[2], e[3], e[4]);
+            e[2], e[3], e[4], strip);
         tutti_launch_tensor(out, launch, node->in[0]);
         tutti_launch_tensor(out, launch, node->out[0]);
         tutti_launch_i32(out, launch, items);
