@@ -1,7 +1,8 @@
 /* y[oh][ow] = the largest x[oh * sh - ph + r * dh][ow * sw - pw + s * dw] inside, -infinity when
  * none is. A NaN is larger than all. Range and sizes: image.clh.
  *
- * max_pool2d: any windows. For CPUs, blocks of whole rows: max_pool2d_pairs: pool_pairs.clh;
+ * max_pool2d: any windows. max_pool2d_whole, for GPUs: one window that is the plane of `size` elements, a
+ * work-group of WHOLE_LOCAL work-items per plane. For CPUs, blocks of whole rows: max_pool2d_pairs: pool_pairs.clh;
  * max_pool2d_lines: pool_lines.clh. */
 #include "pool_lines.clh"
 #include "pool_pairs.clh"
@@ -81,4 +82,24 @@ max_pool2d_lines(__global const float *restrict x, __global float *restrict y, I
                 VECTOR_LOOP for (int i = 0; i < count; i++) to[i] = larger(to[i], from[i]);
             }
         }
+}
+
+#define WHOLE_LOCAL 64
+
+__kernel __attribute__((reqd_work_group_size(WHOLE_LOCAL, 1, 1))) void
+max_pool2d_whole(__global const float *restrict x, __global float *restrict y, int size) {
+    __local float scratch[WHOLE_LOCAL];
+    const int id = (int)get_local_id(0);
+    x += get_group_id(0) * (size_t)size;
+    float largest = -INFINITY;
+    for (int i = id; i < size; i += WHOLE_LOCAL)
+        largest = larger(largest, x[i]);
+    scratch[id] = largest;
+    for (int span = WHOLE_LOCAL / 2; span > 0; span /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (id < span)
+            scratch[id] = larger(scratch[id], scratch[id + span]);
+    }
+    if (id == 0)
+        y[get_group_id(0)] = scratch[0];
 }

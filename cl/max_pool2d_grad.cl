@@ -3,6 +3,8 @@
  * max_pool2d.cl. Sums are in order of the windows.
  *
  * max_pool2d_grad: any part of a plane per work-item; range and sizes: image.clh (OH = H, OW = W).
+ * max_pool2d_grad_whole, for GPUs: one window that is the plane of `size` elements, a work-group of
+ * WHOLE_LOCAL work-items per plane.
  * max_pool2d_grad_planes, for CPUs: a work-item per plane visits each window once; any local size.
  * max_pool2d_grad_pairs, max_pool2d_grad_lines, for CPUs: the same for the windows of pool_pairs.clh and
  * pool_lines.clh.
@@ -166,4 +168,45 @@ max_pool2d_grad_lines(__global const float *restrict x, __global const float *re
                 VECTOR_LOOP for (int i = begin; i < end; i++) row[i] += line[i];
             }
         }
+}
+
+#define WHOLE_LOCAL 64
+
+/* True when the element w at j is taken rather than v at i; -1 is none. */
+static inline bool is_taken(float v, int i, float w, int j) {
+    if (i < 0 || j < 0)
+        return i < 0;
+    if (isnan(v) || isnan(w))
+        return isnan(w) && (!isnan(v) || j > i);
+    return w > v || (w == v && j < i);
+}
+
+__kernel __attribute__((reqd_work_group_size(WHOLE_LOCAL, 1, 1))) void
+max_pool2d_grad_whole(__global const float *restrict x, __global const float *restrict dy,
+                      __global float *restrict dx, int size) {
+    __local float largest[WHOLE_LOCAL];
+    __local int places[WHOLE_LOCAL];
+    const int id = (int)get_local_id(0), plane = (int)get_group_id(0);
+    x += (size_t)plane * size;
+    dx += (size_t)plane * size;
+    float high = 0.0f;
+    int place = -1;
+    for (int i = id; i < size; i += WHOLE_LOCAL)
+        if (is_taken(high, place, x[i], i)) {
+            high = x[i];
+            place = i;
+        }
+    largest[id] = high;
+    places[id] = place;
+    for (int span = WHOLE_LOCAL / 2; span > 0; span /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (id < span &&
+            is_taken(largest[id], places[id], largest[id + span], places[id + span])) {
+            largest[id] = largest[id + span];
+            places[id] = places[id + span];
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = id; i < size; i += WHOLE_LOCAL)
+        dx[i] = i == places[0] ? dy[plane] : 0.0f;
 }

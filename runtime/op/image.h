@@ -57,6 +57,11 @@ bool tutti_pool_is_pairs(const tutti_pool_attr *attr, const tutti_device_info *d
 /* How many windows a line of cl/pool_lines.clh holds; 0 where they do not fit, or not on a CPU. */
 int64_t tutti_pool_line(const tutti_pool_attr *attr, const tutti_device_info *device);
 
+/* On a GPU, for one window that is the whole plane: adds the candidate of a work-group per plane, with the
+ * arguments inputs, output, elements of a plane. False elsewhere. */
+bool tutti_pool_lower_whole(const tutti_node_info *node, const tutti_device_info *device,
+                            tutti_lowering *out, const char *file, const char *entry);
+
 /* Gradients, as nodes. */
 tutti_tensor tutti_avg_pool2d_node(tutti_graph *graph, tutti_tensor x, const tutti_pool_attr *attr);
 tutti_tensor tutti_avg_pool2d_grad(tutti_graph *graph, tutti_tensor dy, const tutti_shape *x,

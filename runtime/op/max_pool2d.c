@@ -42,6 +42,8 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     if (tutti_pool_is_pairs(a, device))
         return tutti_image_lower(node, device, out, "max_pool2d.cl", "max_pool2d_pairs", NULL, 0,
                                  false);
+    if (tutti_pool_lower_whole(node, device, out, "max_pool2d.cl", "max_pool2d_whole"))
+        return tutti_lowering_status(out);
     const int64_t values[] = {a->kernel[0],   a->kernel[1],   a->stride[0],
                               a->stride[1],   a->padding[0],  a->padding[1],
                               a->dilation[0], a->dilation[1], tutti_pool_line(a, device)};
@@ -87,6 +89,7 @@ static void ref(const tutti_ref_call *call) {
 static const tutti_pool_attr
     two = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}},
     three = {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .dilation = {1, 1}},
+    whole = {.kernel = {9, 8}, .stride = {9, 8}, .dilation = {1, 1}},
     mixed = {.kernel = {3, 2}, .stride = {1, 3}, .padding = {1, 0}, .dilation = {2, 1}},
     spread = {.kernel = {2, 2}, .stride = {1, 1}, .padding = {1, 0}, .dilation = {2, 1}},
     wide = {.kernel = {3, 2}, .stride = {2, 2}, .padding = {0, 2}, .dilation = {1, 1}},
@@ -103,6 +106,7 @@ static const tutti_op_example examples[] = {
      .n_in = 1,
      .in = {{.rank = 4, .dim = {1, 2, 1, 3}, .no_grad = true}},
      .attr = &spread},
+    {.label = "whole", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 9, 8)}, .attr = &whole},
     {.label = "one by one", .n_in = 1, .in = {IN(1, 1, 2, 2)}, .attr = &two},
     {.label = "too small",
      .n_in = 1,

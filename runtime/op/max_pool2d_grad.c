@@ -38,6 +38,8 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     if (tutti_pool_is_pairs(a, device))
         return tutti_image_lower(node, device, out, "max_pool2d_grad.cl", "max_pool2d_grad_pairs",
                                  NULL, 0, true);
+    if (tutti_pool_lower_whole(node, device, out, "max_pool2d_grad.cl", "max_pool2d_grad_whole"))
+        return tutti_lowering_status(out);
     const int64_t values[] = {a->kernel[0],
                               a->kernel[1],
                               a->stride[0],
@@ -91,6 +93,7 @@ static void ref(const tutti_ref_call *call) {
 static const tutti_pool_attr
     two = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}},
     three = {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .dilation = {1, 1}},
+    whole = {.kernel = {9, 8}, .stride = {9, 8}, .dilation = {1, 1}},
     mixed = {.kernel = {3, 2}, .stride = {1, 3}, .padding = {1, 0}, .dilation = {2, 1}},
     spread = {.kernel = {2, 2}, .stride = {1, 1}, .padding = {1, 0}, .dilation = {2, 1}};
 static const tutti_op_example examples[] = {
@@ -121,6 +124,18 @@ static const tutti_op_example examples[] = {
      .n_in = 2,
      .in = {{.rank = 4, .dim = {2, 2, 5, 7}, .lo = 1, .hi = 1.0000001F}, IN(2, 2, 3, 4)},
      .attr = &three},
+    {.label = "whole, ties",
+     .n = 2,
+     .n_in = 2,
+     .in = {{.rank = 4, .dim = {TUTTI_BATCH, 2, 9, 8}, .lo = 1, .hi = 1.0000001F},
+            IN(TUTTI_BATCH, 2, 1, 1)},
+     .attr = &whole},
+    {.label = "whole, NaN",
+     .n = 2,
+     .n_in = 2,
+     .in = {{.rank = 4, .dim = {TUTTI_BATCH, 2, 9, 8}, .lo = NAN, .hi = NAN, .no_grad = true},
+            IN(TUTTI_BATCH, 2, 1, 1)},
+     .attr = &whole},
     {.label = "dilated, no square",
      .n_in = 2,
      .in = {IN(2, 3, 6, 8), IN(2, 3, 4, 3)},

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/status.h"
+#include "op/axis.h"
 #include "op/image.h"
 
 tutti_pool_attr tutti_pool_attr_of(const tutti_pool2d_options *options) {
@@ -64,4 +65,25 @@ int64_t tutti_pool_line(const tutti_pool_attr *attr, const tutti_device_info *de
     const int64_t behind = (attr->kernel[1] - 1) * attr->dilation[1] / attr->stride[1];
     const int64_t windows = LINE / attr->stride[1] - behind;
     return windows < 1 ? 0 : windows;
+}
+
+bool tutti_pool_lower_whole(const tutti_node_info *node, const tutti_device_info *device,
+                            tutti_lowering *out, const char *file, const char *entry) {
+    enum { LOCAL = 64 }; /* WHOLE_LOCAL of the kernels */
+    const tutti_pool_attr *a = node->attr;
+    const tutti_shape *x = &node->in_type[0].shape;
+    if ((device->type & TUTTI_DEVICE_CPU) != 0 || device->max_work_group < LOCAL)
+        return false;
+    for (int d = 0; d < 2; d++)
+        if (a->kernel[d] != x->dim[2 + d] || a->padding[d] != 0 || a->dilation[d] != 1)
+            return false;
+    const tutti_extent planes = tutti_image_planes(x);
+    tutti_launch *launch =
+        tutti_candidate_launch(out, tutti_lowering_candidate(out, "whole"), file, entry, "%s", "");
+    for (int32_t i = 0; i < node->n_in; i++)
+        tutti_launch_tensor(out, launch, node->in[i]);
+    tutti_launch_tensor(out, launch, node->out[0]);
+    tutti_launch_i32(out, launch, tutti_extent_const(x->dim[2] * x->dim[3]));
+    tutti_launch_range(launch, tutti_extent_times(planes, LOCAL), 1, LOCAL);
+    return true;
 }
