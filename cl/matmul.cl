@@ -84,8 +84,8 @@ matmul_tile(__global const A_WORD *restrict a, __global const B_WORD *restrict b
             sum[i][j] = (float4)(0.0f);
 
     float4 next_a[QUADS(BM)], next_b[QUADS(BN)];
-    load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, i0, k_begin, k_end);
-    load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, j0, k_begin, k_end);
+    load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k_begin, k_end);
+    load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k_begin, k_end);
     store_strip(strip_a[0], next_a, id, !TRANS_A, BM);
     store_strip(strip_b[0], next_b, id, TRANS_B, BN);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -94,8 +94,8 @@ matmul_tile(__global const A_WORD *restrict a, __global const B_WORD *restrict b
     for (int k0 = k_begin; k0 < k_end; k0 += BK) {
         const bool more = k0 + BK < k_end;
         if (more) {
-            load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, i0, k0 + BK, k_end);
-            load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, j0, k0 + BK, k_end);
+            load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k0 + BK, k_end);
+            load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k0 + BK, k_end);
         }
         __local const float4 *from_a = strip_a[now], *from_b = strip_b[now];
 /* AMD's and Intel's compilers load ahead for all steps that are unrolled, and run out of registers. */
@@ -146,6 +146,6 @@ matmul_tile(__global const A_WORD *restrict a, __global const B_WORD *restrict b
         const int i = e / (TN / 4), j = e % (TN / 4);
         const int row = i0 + 4 * (y + i / 4 * LY) + i % 4, column = j0 + 4 * (x + j * LX);
         if (row < M && column < N)
-            EPILOGUE(to, row * N + column, min(4, N - column));
+            EPILOGUE(to - LEAD_FIRST, LEAD_FIRST + row * N + column, min(4, N - column));
     }
 }

@@ -2,12 +2,13 @@
  *
  * A is [M][K], or [K][M] with TRANS_A; B is [K][N], or [N][K] with TRANS_B. Any M, N >= 1, K >= 0.
  * One work-item per work-group computes `tiles` row tiles of MR rows by `panels` column panels of NR
- * columns, panels <= NP; global size (ceil(M / (MR * tiles)), ceil(N / (NR * panels))). K is cut in
- * blocks of KC: a block of the B panels is copied to contiguous local memory, and then read once per
- * row tile, in order. A is read where it is, an element for NR columns at a time: copying it first
+ * columns, panels <= NP; global size (ceil(M / (MR * tiles)), ceil(N / (NR * panels)), splits). Part s
+ * of K writes its partial product to c + s * M * N, for matmul_join.cl; splits is 1 without. A part is
+ * cut in blocks of KC: a block of the B panels is copied to contiguous local memory, and then read once
+ * per row tile, in order. A is read where it is, an element for NR columns at a time: copying it first
  * cost more than its strides do; but operands that come from other caches or memory are asked for
- * ahead, which made products in a training step a quarter faster. Later blocks add to C. An element is summed up in the same order
- * wherever the work-groups' borders are.
+ * ahead, which made products in a training step a quarter faster. Later blocks add to C. An element is
+ * summed up in the same order wherever the work-groups' borders are.
  * Explicit float16 becomes one AVX-512 register, or two AVX, or four SSE or NEON registers.
  * Operands of 2 bytes: operand.clh.
  * Local memory: NP * KC * NR floats. Takes no epilogue: docs/design/0004.
@@ -31,9 +32,12 @@
 #define TRANS_B 0
 #endif
 #ifndef LEAD
-/* For batched_matmul_cpu.cl: more parameters, and the matrices that a group works on. */
+/* For batched_matmul_cpu.cl: more parameters, the matrices that a group works on, and how far apart
+ * rows of the operands are in memory. */
 #define LEAD_PARAMETERS
 #define LEAD(group, groups)
+#define LDA (TRANS_A ? M : K)
+#define LDB (TRANS_B ? K : N)
 #endif
 #define NR    (16 * NV)
 #define AHEAD 16 /* rows of B */
@@ -54,8 +58,8 @@ typedef float2 f2u __attribute__((aligned(4)));
  *
  * panel[k][j] = op(B)[k0 + k][j0 + j], for each float16 that has a column below N; there, columns
  * from N on hold anything, which ends in columns that are not stored. */
-INLINE void pack_b(__global const B_WORD *b, __local float *panel, int N, int K, int j0, int k0,
-                   int kc) {
+INLINE void pack_b(__global const B_WORD *b, __local float *panel, int N, int K, int ld, int j0,
+                   int k0, int kc) {
 #if TRANS_B
     for (int v = 0; v < NV && j0 + 16 * v < N; v++) {
         const int j1 = j0 + 16 * v;
@@ -63,7 +67,7 @@ INLINE void pack_b(__global const B_WORD *b, __local float *panel, int N, int K,
         if (kc < 16) {
             for (int j = 0; j < 16; j++)
                 for (int k = 0; k < kc; k++)
-                    to[k * NR + j] = B_AT(b, (size_t)min(j1 + j, N - 1) * K + k0 + k);
+                    to[k * NR + j] = B_AT(b, (size_t)min(j1 + j, N - 1) * ld + k0 + k);
             continue;
         }
         for (int block = 0; block < kc; block += 16) {
@@ -71,7 +75,7 @@ INLINE void pack_b(__global const B_WORD *b, __local float *panel, int N, int K,
             float16 r[16];
 #pragma unroll
             for (int j = 0; j < 16; j++)
-                r[j] = B_AT16(b, (size_t)min(j1 + j, N - 1) * K + k0 + k);
+                r[j] = B_AT16(b, (size_t)min(j1 + j, N - 1) * ld + k0 + k);
             TRANSPOSE16(r);
 #pragma unroll
             for (int i = 0; i < 16; i++)
@@ -83,8 +87,8 @@ INLINE void pack_b(__global const B_WORD *b, __local float *panel, int N, int K,
         for (int k = 0; k < kc; k++)
 #pragma unroll
             for (int v = 0; v < NV; v++) {
-                __global const B_WORD *from = b + (size_t)(k0 + k) * N + j0 + 16 * v;
-                PREFETCH(from + (size_t)AHEAD * N);
+                __global const B_WORD *from = b + (size_t)(k0 + k) * ld + j0 + 16 * v;
+                PREFETCH(from + (size_t)AHEAD * ld);
                 *(__local float16 *)(panel + k * NR + 16 * v) = B_AT16(from, 0);
             }
         return;
@@ -93,21 +97,19 @@ INLINE void pack_b(__global const B_WORD *b, __local float *panel, int N, int K,
         const int j1 = j0 + 16 * v;
         __local float *to = panel + 16 * v;
         int k = 0;
-        for (; k < kc && (size_t)(k0 + k) * N + j1 + 16 <= (size_t)K * N; k++)
-            *(__local float16 *)(to + k * NR) = B_AT16(b, (size_t)(k0 + k) * N + j1);
+        for (; k < kc && (size_t)(k0 + k) * ld + j1 + 16 <= (size_t)(K - 1) * ld + N; k++)
+            *(__local float16 *)(to + k * NR) = B_AT16(b, (size_t)(k0 + k) * ld + j1);
         for (; k < kc; k++) /* 16 would reach beyond B */
             for (int j = 0; j < 16; j++)
-                to[k * NR + j] = B_AT(b, (size_t)(k0 + k) * N + min(j1 + j, N - 1));
+                to[k * NR + j] = B_AT(b, (size_t)(k0 + k) * ld + min(j1 + j, N - 1));
     }
 #endif
 }
 
 #if TRANS_A
-#define A_PLACE(i, k) ((size_t)(k)*M + (i))
-#define A_STEP        M
+#define A_PLACE(i, k) ((size_t)(k)*LDA + (i))
 #else
-#define A_PLACE(i, k) ((size_t)(i)*K + (k))
-#define A_STEP        K
+#define A_PLACE(i, k) ((size_t)(i)*LDA + (k))
 #endif
 
 /* sum[i][..] = A tile times panel, for the first mr rows and nv float16; asks for the tile `next`. */
@@ -201,19 +203,22 @@ INLINE void store(__global float *to, float16 sum[MR][NV], int N, int first, int
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_cpu(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
-           __global float *restrict c, int M, int N, int K, int tiles,
-           int panels LEAD_PARAMETERS) {
+           __global float *restrict c, int M, int N, int K, int tiles, int panels,
+           int splits LEAD_PARAMETERS) {
     __local float packed[NP * KC * NR] __attribute__((aligned(64)));
     int group = (int)get_global_id(0);
     LEAD(group, (M + MR * tiles - 1) / (MR * tiles))
     const int i_begin = group * MR * tiles, i_end = min(M, i_begin + MR * tiles);
     const int j_begin = (int)get_global_id(1) * NR * panels, j_end = min(N, j_begin + NR * panels);
+    const int part = (int)get_global_id(2), length = ((K + splits - 1) / splits + 15) / 16 * 16;
+    const int k_begin = min(K, part * length), k_end = min(K, k_begin + length);
+    c += (size_t)part * M * N;
 
-    /* At least one block, so that K = 0 writes zeros. */
-    for (int k0 = 0; k0 == 0 || k0 < K; k0 += KC) {
-        const int kc = min(KC, K - k0);
+    /* At least one block, so that a part without elements writes zeros. */
+    for (int k0 = k_begin; k0 == k_begin || k0 < k_end; k0 += KC) {
+        const int kc = min(KC, k_end - k0);
         for (int j = j_begin; j < j_end; j += NR)
-            pack_b(b, packed + (j - j_begin) * KC, N, K, j, k0, kc);
+            pack_b(b, packed + (j - j_begin) * KC, N, K, LDB, j, k0, kc);
         /* Fewer than a tile's rows: one after the other. */
         const int step = M < MR ? 1 : MR;
         for (int i = i_begin; i < i_end; i += step) {
@@ -231,17 +236,17 @@ matmul_cpu(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
                     for (int v = 0; v < NV; v++)
                         PREFETCH_WRITE(to + (size_t)r * N + 16 * v);
                 if (M < MR) {
-                    product(from, next, A_STEP, panel, kc, sum, 1, NV);
-                    store(to, sum, N, 0, columns, k0 != 0, 1, NV);
+                    product(from, next, LDA, panel, kc, sum, 1, NV);
+                    store(to, sum, N, 0, columns, k0 != k_begin, 1, NV);
                 } else if (NV > 1 && columns <= 16) {
-                    product(from, next, A_STEP, panel, kc, sum, MR, 1);
-                    store(to, sum, N, first, columns, k0 != 0, MR, 1);
+                    product(from, next, LDA, panel, kc, sum, MR, 1);
+                    store(to, sum, N, first, columns, k0 != k_begin, MR, 1);
                 } else {
-                    product(from, next, A_STEP, panel, kc, sum, MR, NV);
-                    if (columns >= NR && first == 0 && k0 == 0)
+                    product(from, next, LDA, panel, kc, sum, MR, NV);
+                    if (columns >= NR && first == 0 && k0 == k_begin)
                         store(to, sum, N, 0, NR, 0, MR, NV);
                     else
-                        store(to, sum, N, first, columns, k0 != 0, MR, NV);
+                        store(to, sum, N, first, columns, k0 != k_begin, MR, NV);
                 }
             }
         }

@@ -16,6 +16,8 @@
 #include "epilogue.clh"
 #include "operand.clh"
 
+typedef float4 f4u __attribute__((aligned(4)));
+
 #define INLINE static inline __attribute__((always_inline))
 
 /* Lane by lane: oclgrind's check for uninitialised values misreads .lo and .hi. */
@@ -24,6 +26,24 @@ INLINE float total(float16 x) {
                      (float8)(x.s8, x.s9, x.sa, x.sb, x.sc, x.sd, x.se, x.sf);
     const float4 b = (float4)(a.s0, a.s1, a.s2, a.s3) + (float4)(a.s4, a.s5, a.s6, a.s7);
     return (b.x + b.z) + (b.y + b.w);
+}
+
+/* Those of four: shuffles that serve all of them. */
+INLINE float4 totals(float16 a, float16 b, float16 c, float16 d) {
+    const float16 ab = (float16)(a.s0, a.s1, a.s2, a.s3, a.s4, a.s5, a.s6, a.s7, b.s0, b.s1, b.s2,
+                                 b.s3, b.s4, b.s5, b.s6, b.s7) +
+                       (float16)(a.s8, a.s9, a.sa, a.sb, a.sc, a.sd, a.se, a.sf, b.s8, b.s9, b.sa,
+                                 b.sb, b.sc, b.sd, b.se, b.sf);
+    const float16 cd = (float16)(c.s0, c.s1, c.s2, c.s3, c.s4, c.s5, c.s6, c.s7, d.s0, d.s1, d.s2,
+                                 d.s3, d.s4, d.s5, d.s6, d.s7) +
+                       (float16)(c.s8, c.s9, c.sa, c.sb, c.sc, c.sd, c.se, c.sf, d.s8, d.s9, d.sa,
+                                 d.sb, d.sc, d.sd, d.se, d.sf);
+    const float16 x = (float16)(ab.s0, ab.s1, ab.s2, ab.s3, ab.s8, ab.s9, ab.sa, ab.sb, cd.s0,
+                                cd.s1, cd.s2, cd.s3, cd.s8, cd.s9, cd.sa, cd.sb) +
+                      (float16)(ab.s4, ab.s5, ab.s6, ab.s7, ab.sc, ab.sd, ab.se, ab.sf, cd.s4,
+                                cd.s5, cd.s6, cd.s7, cd.sc, cd.sd, cd.se, cd.sf);
+    return ((float4)(x.s0, x.s4, x.s8, x.sc) + (float4)(x.s2, x.s6, x.sa, x.se)) +
+           ((float4)(x.s1, x.s5, x.s9, x.sd) + (float4)(x.s3, x.s7, x.sb, x.sf));
 }
 
 /* sum[r][n] += x[r] y[n] at k, in the lanes from `skip` on. */
@@ -66,12 +86,20 @@ INLINE void tile(__global const A_WORD *a, __global const B_WORD *b, __global fl
         step(a, b, K, k, 0, sum, rows);
     if (k < K)
         step(a, b, K, K - 16, k + 16 - K, sum, rows);
+    /* Rows of C follow one another. */
+    const int count = rows * N;
 #pragma unroll
-    for (int r = 0; r < R; r++)
+    for (int i = 0; i < R * N; i += 4)
+        if (i + 4 <= count) {
+            *(__global f4u *)(c + i) =
+                totals(sum[i / N][i % N], sum[(i + 1) / N][(i + 1) % N], sum[(i + 2) / N][(i + 2) % N],
+                       sum[(i + 3) / N][(i + 3) % N]);
+        } else {
 #pragma unroll
-        for (int n = 0; n < N; n++)
-            if (r < rows)
-                c[r * N + n] = total(sum[r][n]);
+            for (int j = i; j < i + 4; j++)
+                if (j < count)
+                    c[j] = total(sum[j / N][j % N]);
+        }
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void

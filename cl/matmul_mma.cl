@@ -147,8 +147,8 @@ matmul_mma(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
             sum[i][j][0] = sum[i][j][1] = sum[i][j][2] = sum[i][j][3] = 0.0f;
 
     float4 next_a[QUADS(BM)], next_b[QUADS(BN)];
-    load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, i0, k_begin, k_end);
-    load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, j0, k_begin, k_end);
+    load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k_begin, k_end);
+    load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k_begin, k_end);
     store_strip(strip_a[0], next_a, id, !TRANS_A, BM);
     store_strip(strip_b[0], next_b, id, TRANS_B, BN);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -157,8 +157,8 @@ matmul_mma(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
     for (int k0 = k_begin; k0 < k_end; k0 += BK) {
         const bool more = k0 + BK < k_end;
         if (more) {
-            load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, i0, k0 + BK, k_end);
-            load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, j0, k0 + BK, k_end);
+            load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k0 + BK, k_end);
+            load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k0 + BK, k_end);
         }
         __local const float *from_a = (__local const float *)strip_a[now];
         __local const float *from_b = (__local const float *)strip_b[now];
@@ -225,6 +225,6 @@ matmul_mma(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
         const int row = i0 + own_i + e / PANELS * 8 + lane / 4;
         const int column = j0 + own_j + e % PANELS * 8 + lane % 4 * 2;
         if (row < M && column < N)
-            EPILOGUE(to, row * N + column, min(2, N - column));
+            EPILOGUE(to - LEAD_FIRST, LEAD_FIRST + row * N + column, min(2, N - column));
     }
 }

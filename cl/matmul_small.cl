@@ -11,9 +11,13 @@
 #define TRANS_B 0
 #endif
 #ifndef LEAD
-/* For batched_matmul_small.cl: more parameters, and the matrices that a work-item works on. */
+/* For batched_matmul_small.cl: more parameters, the matrices that a work-item works on, where in memory
+ * its result begins, and how far apart rows of the operands are in memory. */
 #define LEAD_PARAMETERS
 #define LEAD(index, count)
+#define LEAD_FIRST 0
+#define LDA        (TRANS_A ? M : K)
+#define LDB        (TRANS_B ? K : N)
 #endif
 
 #include "epilogue.clh"
@@ -26,9 +30,9 @@ __kernel void matmul_small(__global const A_WORD *restrict a, __global const B_W
     if (index >= M * N)
         return;
     const int m = index / N, n = index - m * N;
-    __global const A_WORD *x = a + (TRANS_A ? m : m * K);
-    __global const B_WORD *y = b + (TRANS_B ? n * K : n);
-    const int step_x = TRANS_A ? M : 1, step_y = TRANS_B ? 1 : N;
+    __global const A_WORD *x = a + (TRANS_A ? m : m * LDA);
+    __global const B_WORD *y = b + (TRANS_B ? n * LDB : n);
+    const int step_x = TRANS_A ? LDA : 1, step_y = TRANS_B ? 1 : LDB;
     /* Four sums: shorter dependency chains and smaller rounding errors. */
     float s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
     int k = 0;
@@ -41,5 +45,5 @@ __kernel void matmul_small(__global const A_WORD *restrict a, __global const B_W
     for (; k < K; k++)
         s0 = fma(A_AT(x, k * step_x), B_AT(y, k * step_y), s0);
     c[index] = (s0 + s1) + (s2 + s3);
-    EPILOGUE(c, index, 1);
+    EPILOGUE(c - LEAD_FIRST, LEAD_FIRST + index, 1);
 }

@@ -27,9 +27,12 @@
 #define TRANS_B 0
 #endif
 #ifndef LEAD
-/* For batched_matmul_sub_group.cl: more parameters, and the matrices that a work-group works on. */
+/* For batched_matmul_sub_group.cl: see matmul_strip.clh. */
 #define LEAD_PARAMETERS
 #define LEAD(group, groups)
+#define LEAD_FIRST 0
+#define LDA        (TRANS_A ? M : K)
+#define LDB        (TRANS_B ? K : N)
 #endif
 #ifndef BROADCAST /* a test puts local memory in its place */
 #pragma OPENCL EXTENSION cl_intel_subgroups : enable
@@ -52,7 +55,7 @@
 
 /* sum += column k of A times v, a row of B. */
 #if TRANS_A
-#define OWN(k)     const float own = A_AT(a, (k0 + (k)) * M + min(i0 + min(lane, TM - 1), M - 1));
+#define OWN(k)     const float own = A_AT(a, (k0 + (k)) * LDA + min(i0 + min(lane, TM - 1), M - 1));
 #define OF_A(i, k) BROADCAST(own, i)
 #else
 #define OWN(k)
@@ -98,7 +101,7 @@ matmul_sub_group(__global const A_WORD *restrict a, __global const B_WORD *restr
         float own[TM];
 #pragma unroll
         for (int i = 0; i < TM; i++)
-            own[i] = lane < left ? A_AT(a, min(i0 + i, M - 1) * K + k0 + lane) : 0.0f;
+            own[i] = lane < left ? A_AT(a, min(i0 + i, M - 1) * LDA + k0 + lane) : 0.0f;
 #endif
         if (left == SG) {
 #pragma unroll
@@ -107,7 +110,7 @@ matmul_sub_group(__global const A_WORD *restrict a, __global const B_WORD *restr
 #pragma unroll
                 for (int j = 0; j < TN; j++) {
 #if TRANS_B
-                    const float4 quad = B_ANY4(b, column[j] * K + k0 + k);
+                    const float4 quad = B_ANY4(b, column[j] * LDB + k0 + k);
                     v[0][j] = quad.s0;
                     v[1][j] = quad.s1;
                     v[2][j] = quad.s2;
@@ -115,7 +118,7 @@ matmul_sub_group(__global const A_WORD *restrict a, __global const B_WORD *restr
 #else
 #pragma unroll
                     for (int r = 0; r < 4; r++)
-                        v[r][j] = B_AT(b, (k0 + k + r) * N + column[j]);
+                        v[r][j] = B_AT(b, (k0 + k + r) * LDB + column[j]);
 #endif
                 }
 #pragma unroll
@@ -127,7 +130,7 @@ matmul_sub_group(__global const A_WORD *restrict a, __global const B_WORD *restr
                 float v[TN];
 #pragma unroll
                 for (int j = 0; j < TN; j++)
-                    v[j] = B_AT(b, TRANS_B ? column[j] * K + k0 + k : (k0 + k) * N + column[j]);
+                    v[j] = B_AT(b, TRANS_B ? column[j] * LDB + k0 + k : (k0 + k) * LDB + column[j]);
                 MULTIPLY(k, v)
             }
         }
@@ -144,6 +147,6 @@ matmul_sub_group(__global const A_WORD *restrict a, __global const B_WORD *restr
     for (int e = 0; e < TM * TN; e++) {
         const int row = i0 + e / TN, at = j0 + e % TN * SG + lane;
         if (row < M && at < N)
-            EPILOGUE(to, row * N + at, 1);
+            EPILOGUE(to - LEAD_FIRST, LEAD_FIRST + row * N + at, 1);
     }
 }

@@ -18,7 +18,8 @@ extern "C" {
  * be M (of a not transposed) or the summed extent (trans_a with both batched: the result is a sum
  * over the batch), not N.
  * With more axes, products of the last two for each of the leading axes, which broadcast; the batch
- * may be the first of them. */
+ * may be the first of them. A result of tutti_permute is read as its source lies, without a copy, when
+ * the source's last axis is one of the two. */
 TUTTI_API tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool trans_a,
                                     bool trans_b);
 

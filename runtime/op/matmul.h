@@ -23,6 +23,13 @@ typedef struct tutti_matmul_rounding {
 tutti_matmul_rounding tutti_matmul_rounding_of(const tutti_node_info *node,
                                                const tutti_lowering *lowering);
 
+/* Axis i of an operand, as the products see it, is axis perm[operand][i] of its tensor, whose last axis
+ * is one of the matrices'. */
+typedef struct tutti_batched_matmul_attr {
+    tutti_matmul_attr of;
+    int32_t perm[2][TUTTI_MAX_RANK];
+} tutti_batched_matmul_attr;
+
 /* How cl/matmul_cpu.cl is built and divided into work-groups. */
 typedef struct tutti_matmul_cpu {
     int64_t mr, nv, np, kc; /* options, which depend on the device alone */
@@ -30,10 +37,23 @@ typedef struct tutti_matmul_cpu {
     char options[96];
 } tutti_matmul_cpu;
 
+/* A vector of 16 floats in one register, of which there are 32. */
+bool tutti_matmul_is_wide(const tutti_device_info *device);
+
 /* For `count` products of about so many rows and columns; false when the device's local memory is
  * too small. */
 bool tutti_matmul_cpu_fit(const tutti_device_info *device, int64_t count, int64_t rows,
                           int64_t columns, const tutti_matmul_attr *attr, tutti_matmul_cpu *out);
+
+/* How cl/batched_matmul_direct.cl is built and divided into work-groups. */
+typedef struct tutti_matmul_direct {
+    int64_t each; /* products per work-group */
+    char options[64];
+} tutti_matmul_direct;
+
+/* For about `count` products; false when they are too large or of other sizes than it takes. */
+bool tutti_matmul_direct_fit(const tutti_device_info *device, int64_t count, int64_t m, int64_t n,
+                             int64_t k, const tutti_matmul_attr *attr, tutti_matmul_direct *out);
 
 /* Adds the candidates of matmul that suit CPUs; false when none is sure to run. */
 bool tutti_matmul_lower_cpu(const tutti_node_info *node, const tutti_device_info *device,

@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "op/elementwise.h"
+#include "op/permute.h"
 
 typedef struct permute_attr {
     int32_t rank;
@@ -25,6 +26,23 @@ tutti_tensor tutti_permute(tutti_graph *g, tutti_tensor x, int32_t rank, const i
     if (rank > 0)
         memcpy(attr.perm, perm, (size_t)rank * sizeof *perm);
     return tutti_op_apply1(g, &tutti_op_permute, &x, 1, &attr, sizeof attr);
+}
+
+tutti_tensor tutti_permute_source(const tutti_graph *g, tutti_tensor x,
+                                  int32_t perm[TUTTI_MAX_RANK]) {
+    const int32_t rank = tutti_tensor_type(g, x).shape.rank;
+    for (int32_t i = 0; i < TUTTI_MAX_RANK; i++)
+        perm[i] = i;
+    for (int32_t at; (at = tutti_graph_record(g, x)->node) >= 0;) {
+        const tutti_node *node = &g->nodes[at];
+        if (node->op != &tutti_op_permute)
+            break;
+        const permute_attr *attr = node->attr;
+        for (int32_t i = 0; i < rank; i++)
+            perm[i] = attr->perm[perm[i]];
+        x = node->in[0];
+    }
+    return x;
 }
 
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {

@@ -23,6 +23,18 @@ static tutti_tensor product(tutti_graph *g) {
                         false, trans);
 }
 
+/* Of heads that lie between the rows. */
+static tutti_tensor products(tutti_graph *g) {
+    const int64_t heads = from(1, 3), width = from(1, 40);
+    tutti_tensor in[2];
+    for (int32_t i = 0; i < 2; i++) {
+        in[i] = tutti_graph_input(g, i == 0 ? "q" : "k", TUTTI_F32, 4,
+                                  (int64_t[]){TUTTI_BATCH, from(1, 70), heads, width});
+        in[i] = tutti_permute(g, in[i], 4, (int32_t[]){0, 2, 1, 3});
+    }
+    return tutti_matmul(g, in[0], in[1], false, true);
+}
+
 /* `many` channels: what Winograd's kernel takes. */
 static tutti_tensor convolution(tutti_graph *g, bool transposed, bool many) {
     const int64_t groups = many ? 1 : from(1, 2), c = many ? from(13, 30) : from(1, 4);
@@ -74,7 +86,9 @@ static tutti_tensor work(tutti_graph *g, tutti_tensor y, int32_t index) {
 static tutti_graph *random_graph(int32_t index) {
     tutti_graph *g;
     OK(tutti_graph_make(&g));
-    tutti_tensor y = index % 7 < 3 ? product(g) : convolution(g, index % 7 >= 5, index % 2 == 1);
+    tutti_tensor y = index % 7 < 2    ? product(g)
+                     : index % 7 == 2 ? products(g)
+                                      : convolution(g, index % 7 >= 5, index % 2 == 1);
     const tutti_tensor first = tutti_sigmoid(g, y);
     y = first;
     for (int32_t i = 0; i < 6; i++)

@@ -220,6 +220,31 @@ static void products_fold_where_they_can(void **state) {
              "matmul: lhs is 6Nx4, rhs is 4x5 transposed: inner sizes 4 and 5 differ");
 }
 
+/* Operands with permuted axes are read as they lie, where an axis of the matrices is their last one. */
+static void products_look_through_permutations(void **state) {
+    (void)state;
+    const tutti_tensor q =
+        tutti_graph_input(graph, "q", TUTTI_F32, 4, (int64_t[]){TUTTI_BATCH, 7, 2, 5});
+    const tutti_tensor heads = tutti_permute(graph, q, 4, (int32_t[]){0, 2, 1, 3});
+    const tutti_tensor turned = tutti_permute(graph, heads, 4, (int32_t[]){0, 1, 3, 2});
+    const tutti_tensor y = tutti_matmul(graph, heads, turned, false, false);
+    has_shape(y, "Nx2x7x7");
+    const tutti_node *node = &graph->nodes[tutti_graph_record(graph, y)->node];
+    assert_int_equal(node->in[0].id, q.id);
+    assert_int_equal(node->in[1].id, q.id);
+    const tutti_tensor inside = tutti_permute(graph, q, 4, (int32_t[]){0, 3, 1, 2});
+    const tutti_tensor z = tutti_matmul(graph, inside, inside, true, false);
+    has_shape(z, "Nx5x2x2");
+    assert_int_equal(graph->nodes[tutti_graph_record(graph, z)->node].in[0].id, inside.id);
+
+    const tutti_tensor w = tutti_graph_input(graph, "w", TUTTI_F32, 2, (int64_t[]){4, 5});
+    const tutti_tensor other = tutti_permute(graph, w, 2, (int32_t[]){1, 0});
+    const tutti_tensor p = tutti_matmul(graph, w, other, false, false);
+    has_shape(p, "4x4");
+    assert_int_equal(graph->nodes[tutti_graph_record(graph, p)->node].in[1].id, w.id);
+    has_shape(tutti_matmul(graph, other, other, true, false), "4x4");
+}
+
 static void a_variance_is_of_the_whole_batch(void **state) {
     (void)state;
     enum { N = 7 };
@@ -366,6 +391,7 @@ int main(void) {
         TEST(many_parts_are_cut),
         TEST(parts_without_gradient_count_as_zero),
         TEST(products_fold_where_they_can),
+        TEST(products_look_through_permutations),
         TEST(a_variance_is_of_the_whole_batch),
         TEST(one_element_has_no_unbiased_variance),
         TEST(a_norm_has_a_power_of_at_least_one),
