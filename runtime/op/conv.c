@@ -114,11 +114,12 @@ tutti_conv_strip tutti_conv_strip_of(const tutti_conv *p, bool transposed, int64
                              floor_div(a->padding[d] - (taps[d] - 1) * a->dilation[d], a->stride[d])
                        : (taps[d] - 1) * a->dilation[d] / a->stride[d];
     const int64_t columns = transposed ? ceil_div(p->ow, a->stride[1]) : p->ow;
-    tutti_conv_strip strip = {.phases = 1, .pitch = columns + reach[1], .reach_w = reach[1]};
+    tutti_conv_strip strip = {
+        .phases = 1, .rows = rows + reach[0], .pitch = columns + reach[1], .reach_w = reach[1]};
     for (int d = 0; d < 2; d++)
         if (!transposed && taps[d] > 1)
             strip.phases *= a->stride[d];
-    strip.plane = 16 * (ceil_div((rows + reach[0]) * strip.pitch, 16) | 1);
+    strip.plane = 16 * (ceil_div(strip.rows * strip.pitch, 16) | 1);
     return strip;
 }
 
@@ -246,6 +247,31 @@ static runs choose_runs(const tutti_conv *p, bool transposed, int64_t rows, int 
     return (runs){16, whole <= plane};
 }
 
+uint32_t tutti_conv_pack_weights(const tutti_node_info *node, tutti_lowering *out,
+                                 tutti_candidate *candidate, const tutti_conv *p, bool transposed,
+                                 int64_t block) {
+    const int64_t taps = p->r * p->s, blocks = p->groups * ceil_div(p->k, block);
+    const uint32_t packed = tutti_candidate_scratch(
+        out, candidate, tutti_extent_const(4 * blocks * block * p->c * taps));
+    tutti_launch *launch =
+        tutti_candidate_launch(out, candidate, "conv_weights.cl", "conv_weights", "%s", "");
+    tutti_launch_tensor(out, launch, node->in[1]);
+    tutti_launch_scratch(out, launch, packed);
+    const int64_t sizes[] = {p->groups,
+                             block,
+                             p->c,
+                             p->k,
+                             taps,
+                             p->k * p->c * taps,
+                             transposed ? taps : p->c * taps,
+                             transposed ? p->k * taps : taps};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
+    tutti_launch_range(launch, tutti_extent_const(p->c), 1, 1);
+    tutti_launch_range(launch, tutti_extent_const(blocks), 1, 1);
+    return packed;
+}
+
 /* False when not even one row fits local memory. */
 static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *device,
                       tutti_lowering *out, const tutti_conv *p, bool transposed) {
@@ -270,28 +296,10 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
 
     const runs run = choose_runs(p, transposed, rows, pv);
     tutti_candidate *candidate = tutti_lowering_candidate(out, "cpu");
-    const int64_t taps = p->r * p->s, blocks = p->groups * ceil_div(p->k, kt);
-    const uint32_t packed =
-        tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * blocks * kt * p->c * taps));
-    tutti_launch *launch =
-        tutti_candidate_launch(out, candidate, "conv_weights.cl", "conv_weights", "%s", "");
-    tutti_launch_tensor(out, launch, node->in[1]);
-    tutti_launch_scratch(out, launch, packed);
-    const int64_t sizes[] = {p->groups,
-                             kt,
-                             p->c,
-                             p->k,
-                             taps,
-                             p->k * p->c * taps,
-                             transposed ? taps : p->c * taps,
-                             transposed ? p->k * taps : taps};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        tutti_launch_i32(out, launch, tutti_extent_const(sizes[i]));
-    tutti_launch_range(launch, tutti_extent_const(p->c), 1, 1);
-    tutti_launch_range(launch, tutti_extent_const(blocks), 1, 1);
-
+    const int64_t taps = p->r * p->s;
+    const uint32_t packed = tutti_conv_pack_weights(node, out, candidate, p, transposed, kt);
     const char *file = transposed ? "conv_transpose2d_cpu.cl" : "conv2d_cpu.cl";
-    launch =
+    tutti_launch *launch =
         tutti_candidate_launch(out, candidate, file, "conv_cpu", "-DKT=%d -DPV=%d%s%s", kt, pv,
                                pair == 2 ? " -DPAIR=2" : "", run.length == 8 ? " -DRUN=8" : "");
     tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
@@ -322,6 +330,8 @@ tutti_status tutti_conv_lower(const tutti_node_info *node, const tutti_device_in
     /* One candidate each: measuring would run the double-precision reference of a whole batch. */
     const bool done = (device->type & TUTTI_DEVICE_CPU) != 0
                           ? tutti_winograd_lower(node, device, out, p, transposed) ||
+                                tutti_conv_1x1_lower(node, device, out, p, transposed) ||
+                                tutti_conv_channels_lower(node, device, out, p, transposed) ||
                                 lower_cpu(node, device, out, p, transposed)
                           : tutti_depthwise_lower(node, out, p, transposed);
     if (!done)

@@ -63,6 +63,18 @@ tutti_status tutti_conv_lower(const tutti_node_info *node, const tutti_device_in
 void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out, const tutti_conv *p, const char *file,
                           tutti_extent columns, tutti_extent inner);
+/* Adds the candidate for one tap on CPU devices; false where there is none. */
+bool tutti_conv_1x1_lower(const tutti_node_info *node, const tutti_device_info *device,
+                          tutti_lowering *out, const tutti_conv *p, bool transposed);
+/* Adds the candidate with vectors along channels, for small images on CPU devices; false
+ * where there is none. */
+bool tutti_conv_channels_lower(const tutti_node_info *node, const tutti_device_info *device,
+                               tutti_lowering *out, const tutti_conv *p, bool transposed);
+/* Adds a launch that packs the weights in blocks of channels (cl/conv_weights.cl); returns the scratch
+ * memory. */
+uint32_t tutti_conv_pack_weights(const tutti_node_info *node, tutti_lowering *out,
+                                 tutti_candidate *candidate, const tutti_conv *p, bool transposed,
+                                 int64_t block);
 /* Add the candidate for one channel per group on GPUs; false where there is none. */
 bool tutti_depthwise_lower(const tutti_node_info *node, tutti_lowering *out, const tutti_conv *p,
                            bool transposed);
@@ -72,7 +84,7 @@ bool tutti_depthwise_weight_lower(const tutti_node_info *node, const tutti_devic
 void tutti_conv_sizes(tutti_lowering *out, tutti_launch *launch, const tutti_conv *p);
 /* The packed rows of x for `rows` rows of y, per channel (see cl/conv_cpu.clh). */
 typedef struct tutti_conv_strip {
-    int64_t phases, pitch, plane, reach_w;
+    int64_t phases, rows, pitch, plane, reach_w;
 } tutti_conv_strip;
 tutti_conv_strip tutti_conv_strip_of(const tutti_conv *p, bool transposed, int64_t rows);
 
