@@ -170,12 +170,18 @@ void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *
      * in any case. */
     const bool is_long = typical(inner) >= 4096;
     const bool fills = p->k >= 8 && typical(columns) * (double)p->k * typical(inner) >= 8192;
-    if (device->max_work_group < 256 || device->local_memory_bytes < 12 * 1024 ||
+    if (device->max_work_group < 128 || device->local_memory_bytes < 24 * 1024 ||
         !(is_long || fills)) {
         lower_plain(node, out, p, file);
         return;
     }
-    const double tiles = (double)(ceil_div(p->k, 64) * p->groups) * (typical(columns) / 64 + 1);
+    /* Tiles of 128 work-items (cl/conv_gemm.clh), as high as there are channels. */
+    static const struct { int bm, bn, tm; } tilings[] = {{16, 128, 4}, {32, 128, 8}, {64, 64, 8}};
+    int tiling = 0;
+    while (tiling < 2 && tilings[tiling].bm < p->k)
+        tiling++;
+    const int bm = tilings[tiling].bm, bn = tilings[tiling].bn, tm = tilings[tiling].tm;
+    const double tiles = (double)(ceil_div(p->k, bm) * p->groups) * (typical(columns) / bn + 1);
     int64_t splits = 1;
     if (inner.per_sample != 0 || is_long)
         while (splits < 64 && tiles * (double)splits < 4 * (double)device->compute_units &&
@@ -184,8 +190,11 @@ void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *
     if (columns.per_sample != 0)
         splits = 1; /* enough tiles, and the parts would need memory of the batch's size */
 
-    tutti_candidate *candidate = tutti_lowering_candidate(out, "gemm64");
-    tutti_launch *launch = tutti_candidate_launch(out, candidate, file, "conv_gemm", "%s", "");
+    tutti_candidate *candidate = tutti_lowering_candidate(out, tiling == 0   ? "gemm16"
+                                                               : tiling == 1 ? "gemm32"
+                                                                             : "gemm64");
+    tutti_launch *launch = tutti_candidate_launch(out, candidate, file, "conv_gemm",
+                                                  "-DBM=%d -DBN=%d -DTM=%d", bm, bn, tm);
     const tutti_extent count = tutti_extent_count(&node->out_type[0].shape);
     uint32_t scratch = 0;
     tutti_launch_tensor(out, launch, node->in[0]);
@@ -200,8 +209,8 @@ void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *
     tutti_conv_sizes(out, launch, p);
     tutti_launch_i32(out, launch, tutti_extent_const(node->n_in == 3));
     tutti_launch_i32(out, launch, tutti_extent_const(splits));
-    tutti_launch_range(launch, columns, 4, 16);
-    tutti_launch_range(launch, tutti_extent_const(p->k), 4, 16);
+    tutti_launch_range(launch, columns, 4, bn / 4);
+    tutti_launch_range(launch, tutti_extent_const(p->k), tm, bm / tm);
     tutti_launch_range(launch, tutti_extent_const(p->groups * splits), 1, 1);
     if (splits == 1) {
         tutti_launch_epilogue(out, launch);
