@@ -2,6 +2,7 @@
  * exports, imports and clears what was found out. See docs/man/tutti-tune.1. */
 #include <getopt.h>
 #include <math.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,25 +27,32 @@ enum {
     OPT_CLEAR,
     OPT_EXPORT,
     OPT_IMPORT,
+    OPT_FORCE,
     OPT_QUIET
 };
 
 static const tool_option options[] = {
     {"select", "EXPR|FILE", OPT_SELECT, "only gpu, gpu.0, !cpu, nvidia:*, or a profile's devices"},
-    {"models", "LIST", OPT_MODELS, "of mlp, lenet, resnet, gpt; all of them unless given"},
-    {"batch", "N", OPT_BATCH, "samples per step; 128, for resnet 64 and for gpt 16 unless given"},
+    {"models", "LIST", OPT_MODELS,
+     "the samples digits, mnist, cifar, chargpt; mlp, lenet,\n"
+     "resnet20, gpt of tutti-bench train; all of them unless given"},
+    {"batch", "N", OPT_BATCH, "samples per step; what the program takes by default unless given"},
     {"seconds", "S", OPT_SECONDS, "begin no measurement after S seconds; 300 unless given"},
     {"again", NULL, OPT_AGAIN, "measure even what is known"},
     {"list", NULL, OPT_LIST, "print what is known, measure nothing"},
     {"clear", NULL, OPT_CLEAR, "forget what is known of the devices"},
     {"export", "FILE", OPT_EXPORT, "write what is known as a pack; - for standard output"},
-    {"import", "FILE", OPT_IMPORT, "take a pack; each entry is checked before its first use"},
-    {"quiet", NULL, OPT_QUIET, "no progress bar"},
+    {"import", "FILE", OPT_IMPORT,
+     "take a pack, each entry checked before use; - is standard input"},
+    {"force", NULL, OPT_FORCE, "let --export replace a file"},
+    {"quiet", NULL, OPT_QUIET, "neither a progress bar nor the list at the end"},
 };
 
 static void introduce(void) {
     printf("Usage: tutti-tune [OPTION]...\n"
-           "Measures which kernels are fastest on each device, for the networks of the samples.\n"
+           "Measures which kernels are fastest on each device, for the networks of the samples and "
+           "of\n"
+           "tutti-bench.\n"
            "Each is checked for right results before its time counts; the winners are kept in a\n"
            "file per device and driver, and programs take them from there.\n\n");
 }
@@ -68,8 +76,11 @@ static bool parse_number(const char *text, double low, double high, double *out)
 
 static const struct model {
     const char *name, *net;
-} models[] = {{"mlp", "mlp"}, {"lenet", "lenet5"}, {"resnet", "resnet20"}, {"gpt", "gpt"}};
+} models[] = {{"digits", "digits"},     {"mnist", "mnist"}, {"cifar", "resnet20"},
+              {"chargpt", "gpt"},       {"mlp", "mlp"},     {"lenet", "lenet"},
+              {"resnet20", "resnet20"}, {"gpt", "gpt"}};
 #define N_MODELS (sizeof models / sizeof models[0])
+#define MODELS   "digits, mnist, cifar, chargpt, mlp, lenet, resnet20, gpt"
 
 static bool has_model(const char *list, const char *name) {
     for (const char *p = list; *p != '\0'; p += *p == ',') {
@@ -110,8 +121,8 @@ static int parse_options(int argc, char **argv, tune_request *out) {
             break;
         case OPT_MODELS:
             if (unknown_model(optarg) != NULL)
-                return tool_usage(t, "--models: \"%s\" is not one of mlp, lenet, resnet, gpt",
-                                  unknown_model(optarg));
+                return tool_usage(t, "--models: \"%s\" is not one of %s", unknown_model(optarg),
+                                  MODELS);
             out->models = optarg;
             break;
         case OPT_BATCH:
@@ -133,7 +144,12 @@ static int parse_options(int argc, char **argv, tune_request *out) {
         case OPT_CLEAR:
             out->clear = true;
             break;
+        case OPT_FORCE:
+            out->force = true;
+            break;
         case OPT_EXPORT:
+            if (*optarg == '\0')
+                return tool_usage(t, "--export needs a file");
             out->export = optarg;
             break;
         case OPT_IMPORT:
@@ -150,6 +166,8 @@ static int parse_options(int argc, char **argv, tune_request *out) {
     const int actions = out->list + out->clear + (out->export != NULL) + (out->import != NULL);
     if (actions > 1)
         return tool_usage(t, "%s exclude each other", "--list, --clear, --export and --import");
+    if (out->force && out->export == NULL)
+        return tool_usage(t, "--force without --export");
     if (actions == 1 && (out->models != NULL || out->batch != 0 || out->seconds != 0 || out->again))
         return tool_usage(t, "%s are for measuring, which this does not do",
                           "--models, --batch, --seconds and --again");
@@ -162,7 +180,17 @@ typedef struct bar {
     bool shown;
     double begin_s, limit_s;
     int32_t measured, count; /* ops of the model */
+    int32_t sum;             /* measured, of all models */
 } bar;
+
+/* Each measurement is kept as it is made. */
+static void stop(int number) {
+    static const char text[] = "\ntutti-tune: stopped; what was measured is kept\n";
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        number = SIGINT; /* nobody can be told */
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
 
 static void show_bar(void *user, int32_t done, int32_t count, const char *what) {
     bar *b = user;
@@ -170,6 +198,7 @@ static void show_bar(void *user, int32_t done, int32_t count, const char *what) 
     char cells[WIDTH + 1];
     b->count = count;
     b->measured += done < count;
+    b->sum += done < count;
     if (!b->shown)
         return;
     const int full = count > 0 ? (int)((int64_t)WIDTH * done / count) : WIDTH;
@@ -211,14 +240,26 @@ static tutti_status tune_model(const struct model *m, tutti_runtime *runtime,
     return status;
 }
 
-static tutti_status tune(tutti_runtime *runtime, const tune_request *wanted) {
+/* Whether a model before has the same network. */
+static bool is_done(const tune_request *wanted, size_t index) {
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(models[i].net, models[index].net) == 0 &&
+            (wanted->models == NULL || has_model(wanted->models, models[i].name)))
+            return true;
+    return false;
+}
+
+static tutti_status tune(tutti_runtime *runtime, tutti_cache *cache, const tune_request *wanted) {
     bar b = {.shown = !wanted->quiet && isatty(STDERR_FILENO),
              .begin_s = tutti_clock_s(),
              .limit_s = wanted->seconds > 0 ? wanted->seconds : DEFAULT_SECONDS};
+    TUTTI_TRY(tune_check(runtime, cache, 0)); /* before minutes are spent */
+    (void)signal(SIGINT, stop);
     for (size_t i = 0; i < N_MODELS; i++)
-        if (wanted->models == NULL || has_model(wanted->models, models[i].name))
+        if ((wanted->models == NULL || has_model(wanted->models, models[i].name)) &&
+            !is_done(wanted, i))
             TUTTI_TRY(tune_model(&models[i], runtime, wanted, &b));
-    return TUTTI_OK;
+    return tune_check(runtime, cache, b.sum);
 }
 
 static tutti_status run(const tune_request *wanted, const tutti_profile *profile) {
@@ -240,7 +281,7 @@ static tutti_status run(const tune_request *wanted, const tutti_profile *profile
                             "the profile asks for determinism \"reproducible\": programs then take "
                             "the first kernel of each op, and measure none");
     else if (!managing)
-        status = tune(runtime, wanted);
+        status = tune(runtime, cache, wanted);
     if (status == TUTTI_OK && (managing || !wanted->quiet))
         status = tune_records(runtime, cache, wanted);
     tutti_cache_close(cache);

@@ -68,11 +68,30 @@ with tempfile.TemporaryDirectory() as work:
     check(done.returncode == 0 and left and 0 < int(left.group(1)) < int(left.group(2)), "time is short", done)
     check(left and count(done) == known + int(left.group(2)) - int(left.group(1)), "but gets on", done)
     tune("--clear")
-    check(tune("--export", pack).returncode == 0, "a pack may be empty", done)
+    done = tune("--export", pack)
+    check(done.returncode == 1 and "--force replaces it" in done.stderr, "a pack is not written over", done)
+    done = tune("--export", pack, "--force")
+    check(done.returncode == 0 and "0 measurements of 1 device\n" in done.stdout and "is empty" in done.stderr,
+          "but with --force, and may be empty", done)
     done = tune("--import", pack)
     check(done.returncode == 0 and done.stdout.startswith("0 taken"), "and is taken", done)
     with open(pack, "w") as f:
         f.write(text)
+    with open(pack) as f:
+        done = subprocess.run((TUNE, "--select", PROBE_PROFILE, "--import", "-"), stdin=f, capture_output=True, text=True,
+                              timeout=300)
+    check(done.returncode == 0 and done.stdout.startswith("%d taken" % known), "a pack comes from standard input", done)
+    check("0 measured, %d from a pack\n" % known in tune("--list").stdout, "what comes from a pack is no measurement", done)
+    tune("--clear")
+    # The names of samples prepare them.
+    done = tune("--models", "digits")
+    check(done.returncode == 0 and count(done) > 0, "the sample digits is measured", done)
+    os.environ["TUTTI_LOG"] = "info"
+    done = subprocess.run((os.path.join(sys.argv[1], "bin", "digits"), "--profile", PROBE_PROFILE, "--epochs", "0"),
+                          capture_output=True, text=True, timeout=300)
+    del os.environ["TUTTI_LOG"]
+    check(done.returncode == 0 and "measuring" not in done.stderr, "and measures nothing itself", done)
+    tune("--clear")
     profile = os.path.join(work, "profile.json")
     for message, code, more, options in [
             ("cannot be written to the cache", 1, {"cache": {"limit": 500}}, ("--import", pack)),
@@ -94,7 +113,9 @@ with tempfile.TemporaryDirectory() as work:
             ("does not fit the contents", 5, ("--import", other)),
             ("nosuch.json", 1, ("--import", os.path.join(work, "nosuch.json"))),
             ("nosuch/pack.json", 1, ("--export", os.path.join(work, "nosuch/pack.json"))),
-            ("\"foo\" is not one of", 2, ("--models", "mlp,foo")),
+            ("\"foo\" is not one of digits, mnist", 2, ("--models", "mlp,foo")),
+            ("--export needs a file", 2, ("--export", "")),
+            ("--force without --export", 2, ("--force",)),
             ("\"\" is not one of", 2, ("--models", "")),
             ("--batch 0", 2, ("--batch", "0")),
             ("--seconds never", 2, ("--seconds", "never")),
@@ -108,6 +129,10 @@ with tempfile.TemporaryDirectory() as work:
             ("unexpected argument 'x'", 2, ("x",))]:
         done = tune(*options)
         check(done.returncode == code and message in done.stderr, "%s says %r" % (options, message), done)
+    with open(profile, "w") as f:
+        json.dump({"devices": [{"match": {"type": "cpu"}}], "cache": {"limit": 500}}, f)
+    done = tune("--models", "digits", select=profile)
+    check(done.returncode == 1 and "kept" in done.stderr, "where nothing can be kept, that is an error", done)
     os.environ["TUTTI_CACHE_DIR"] = "/dev/null"
     done = tune("--models", "mlp")
     check(done.returncode == 1 and "no place for measurements" in done.stderr, "no cache is an error here", done)

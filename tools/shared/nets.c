@@ -25,8 +25,14 @@ static tutti_tensor lenet_logits(tutti_graph *g, tutti_tensor x, int64_t classes
     return tutti_nn_linear(g, h, classes, "fc2", NULL);
 }
 
+/* Of the sample digits. */
+static tutti_tensor digits_logits(tutti_graph *g, tutti_tensor x, int64_t classes) {
+    const tutti_tensor h = tutti_relu(g, tutti_nn_linear(g, x, 256, "hidden", NULL));
+    return tutti_nn_linear(g, tutti_dropout(g, h, 0.3F), classes, "head", NULL);
+}
+
 /* The paper's, as the sample mnist trains it. */
-static tutti_tensor lenet5_logits(tutti_graph *g, tutti_tensor x, int64_t classes) {
+static tutti_tensor mnist_logits(tutti_graph *g, tutti_tensor x, int64_t classes) {
     return lenet(g, x, &lenet_paper, classes);
 }
 
@@ -42,6 +48,14 @@ static tutti_tensor gpt_logits(tutti_graph *g, tutti_tensor x, int64_t classes) 
     { .kind = TUTTI_ADAM, .lr = 1e-3F }
 
 static const tool_net nets[] = {
+    {.name = "digits",
+     .batch = 32,
+     .rank = 2,
+     .dims = {TUTTI_BATCH, 64},
+     .classes = 10,
+     .labels = 1,
+     .optimizer = ADAM,
+     .logits = digits_logits},
     {.name = "mlp",
      .batch = 128,
      .rank = 2,
@@ -58,14 +72,14 @@ static const tool_net nets[] = {
      .labels = 1,
      .optimizer = ADAM,
      .logits = lenet_logits},
-    {.name = "lenet5",
-     .batch = 128,
+    {.name = "mnist",
+     .batch = 64,
      .rank = 4,
      .dims = {TUTTI_BATCH, 1, 28, 28},
      .classes = 10,
      .labels = 1,
      .optimizer = ADAM,
-     .logits = lenet5_logits},
+     .logits = mnist_logits},
     {.name = "resnet20",
      .batch = 64,
      .rank = 4,

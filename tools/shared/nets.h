@@ -17,7 +17,8 @@ typedef struct tool_net {
     tutti_tensor (*logits)(tutti_graph *g, tutti_tensor x, int64_t classes);
 } tool_net;
 
-/* mlp, lenet, lenet5, resnet20 or gpt; NULL for any other name. */
+/* digits and mnist, of these samples; mlp, lenet, resnet20 and gpt, of tutti-bench, of which the last
+ * two are those of the samples cifar and chargpt; NULL for any other name. */
 const tool_net *tool_net_find(const char *name);
 
 /* Frozen, with loss and optimizer. */

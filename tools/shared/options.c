@@ -15,7 +15,11 @@ static void print_option(const tool *t, const char *dashes, const char *name, co
     char left[64];
     snprintf(left, sizeof left, "%s%s%s%s", dashes, name, argument != NULL ? " " : "",
              argument != NULL ? argument : "");
-    printf("  %-*s %s\n", t->width, left, text);
+    printf("  %-*s %.*s\n", t->width, left, (int)strcspn(text, "\n"), text);
+    while ((text = strchr(text, '\n')) != NULL) {
+        text++;
+        printf("  %-*s %.*s\n", t->width, "", (int)strcspn(text, "\n"), text);
+    }
 }
 
 static void print_help(const tool *t) {

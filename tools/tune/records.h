@@ -10,8 +10,12 @@ typedef struct tune_request {
     const char *select, *models, *export, *import;
     int64_t batch;
     double seconds;
-    bool again, list, clear, quiet;
+    bool again, list, clear, quiet, force;
 } tune_request;
+
+/* Fails where measurements cannot be kept: the cache takes no file, or none of the `measured` is in it. */
+TUTTI_MUST_USE tutti_status tune_check(const tutti_runtime *runtime, tutti_cache *cache,
+                                       int32_t measured);
 
 /* What the options do with the files of the devices: imports, clears or exports, else lists. */
 TUTTI_MUST_USE tutti_status tune_records(const tutti_runtime *runtime, tutti_cache *cache,
