@@ -27,8 +27,12 @@ def use_openmp_blas():
     """Starts this script again with that library in front; LD_LIBRARY_PATH is read when a process starts."""
     if os.environ.get("BENCH_BLAS") == "openmp":
         return
-    found = [os.environ["BENCH_OPENBLAS"]] if "BENCH_OPENBLAS" in os.environ else []
-    found += glob.glob("/usr/lib*/openblas-openmp") + glob.glob("/usr/lib*/*/openblas-openmp")
+    chosen = os.environ.get("BENCH_OPENBLAS")
+    found = glob.glob("/usr/lib*/openblas-openmp") + glob.glob("/usr/lib*/*/openblas-openmp")
+    if chosen is not None:
+        if not os.path.isfile(os.path.join(chosen, "libblas.so.3")):
+            problem(f"no libblas.so.3 in {chosen} (BENCH_OPENBLAS)")
+        found = [chosen]
     if not found:
         problem("OpenBLAS for OpenMP is not installed (libopenblas0-openmp)")
     path = os.environ.get("LD_LIBRARY_PATH")

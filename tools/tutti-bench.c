@@ -1,10 +1,12 @@
 /* Measures Tutti beside the device's limits and other libraries. See docs/man/tutti-bench.1. */
+#include <fnmatch.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
+#include "base/strbuf.h"
 #include "bench/bench.h"
 #include "shared/options.h"
 
@@ -66,13 +68,13 @@ static bool is_peer(const bench_noun *noun, const char *word, size_t length) {
 static int check_peers(const bench_noun *noun, const char *list) {
     if (list == NULL || strcmp(list, "none") == 0)
         return -1;
+    if (noun->all_peers == NULL)
+        return tool_usage(&bench_tool, "%s has no peers", noun->name);
     for (const char *at = list;; at++) {
         const size_t length = strcspn(at, ",");
         if (!is_peer(noun, at, length)) {
-            return tool_usage(&bench_tool, "%s has no peer \"%.*s\"%s%s", noun->name,
-                              length < 40 ? (int)length : 40, at,
-                              noun->all_peers != NULL ? ", only " : "",
-                              noun->all_peers != NULL ? noun->all_peers : "");
+            return tool_usage(&bench_tool, "%s has no peer \"%.*s\", only %s", noun->name,
+                              length < 40 ? (int)length : 40, at, noun->all_peers);
         }
         at += length;
         if (*at == '\0')
@@ -96,10 +98,43 @@ static int find_noun(int argc, char **argv, const bench_noun **out) {
         if (strcmp(argv[optind], nouns[i]->name) == 0)
             *out = nouns[i];
     if (*out == NULL)
-        return tool_usage(&bench_tool, "there is no benchmark %s", argv[optind]);
+        return tool_usage(&bench_tool, "there is no benchmark %s, only %s", argv[optind],
+                          "ops, gemm, conv, train, start and replay");
     if (optind + 1 < argc)
         return tool_usage(&bench_tool, "unexpected argument '%s'", argv[optind + 1]);
     return -1;
+}
+
+typedef struct name_search {
+    const char *pattern;
+    bool found;
+} name_search;
+
+static void match_name(void *user, const char *name) {
+    name_search *search = user;
+    search->found |= fnmatch(search->pattern, name, 0) == 0;
+}
+
+static void add_name(void *user, const char *name) {
+    tutti_strbuf *names = user;
+    tutti_strbuf_printf(names, "%s%s", names->length > 0 ? ", " : "", name);
+}
+
+/* -1 when it takes something, else the exit code. */
+static int check_filter(const bench_noun *noun, const char *pattern) {
+    name_search search = {pattern, false};
+    if (pattern == NULL)
+        return -1;
+    bench_names(noun, match_name, &search);
+    if (search.found)
+        return -1;
+    tutti_strbuf names = {0};
+    bench_names(noun, add_name, &names);
+    char *text = tutti_strbuf_take(&names);
+    const int code = tool_usage(&bench_tool, "--filter %s takes nothing of %s, which has %s",
+                                pattern, noun->name, text != NULL ? text : "others");
+    free(text);
+    return code;
 }
 
 /* -1 to go on, else the exit code. */
@@ -120,6 +155,9 @@ static int parse_options(int argc, char **argv, bench_options *out, const bench_
             out->select = optarg;
             break;
         case OPT_FILTER:
+            if (out->filter != NULL)
+                return tool_usage(&bench_tool, "--filter is given twice: %s and %s", out->filter,
+                                  optarg);
             out->filter = optarg;
             break;
         case OPT_PEERS:
@@ -139,7 +177,8 @@ static int parse_options(int argc, char **argv, bench_options *out, const bench_
     if (out->precisions && (*out_noun != &bench_train || out->kernels || out->peers != NULL))
         return tool_usage(&bench_tool, "--precisions is only for %s, without --kernels and --peers",
                           bench_train.name);
-    return check_peers(*out_noun, out->peers);
+    code = check_peers(*out_noun, out->peers);
+    return code >= 0 ? code : check_filter(*out_noun, out->filter);
 }
 
 /* What the run has found so far. */
@@ -147,12 +186,15 @@ typedef struct report {
     const bench_noun *noun;
     const bench_table *last; /* that was printed */
     cJSON *document, *rows;  /* NULL without --json */
-    int32_t n_rows;
     bench *b;
 } report;
 
 static tutti_status limits_work(bench *b, void *user) {
-    (void)user;
+    const report *r = user;
+    if (r->noun->one_device) { /* said before anything is measured */
+        TUTTI_TRY(bench_open_first(b));
+        bench_close(b);
+    }
     cJSON *row = bench_row("device");
     bench_limits limits;
     const tutti_status status = bench_limits_run(b, &limits, row);
@@ -191,7 +233,6 @@ static void take_limits(void *user, cJSON *row) {
 
 static void take_row(void *user, cJSON *row) {
     report *r = user;
-    r->n_rows++;
     if (r->document != NULL) {
         cJSON_AddItemToArray(r->rows, row);
         return;
@@ -220,14 +261,11 @@ static tutti_status run_cases(report *r) {
             return r->noun->cases != NULL ? tutti_fail_context(status, "%s", r->noun->cases[i])
                                           : status;
     }
-    if (r->n_rows == 0)
-        return tutti_fail(TUTTI_USAGE, "--filter %s takes nothing of %s", r->b->options->filter,
-                          r->noun->name);
     return TUTTI_OK;
 }
 
 static tutti_status run(report *r) {
-    TUTTI_TRY(bench_child(r->b, limits_work, NULL, take_limits, r));
+    TUTTI_TRY(bench_child(r->b, limits_work, r, take_limits, r));
     return run_cases(r);
 }
 

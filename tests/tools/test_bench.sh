@@ -29,7 +29,7 @@ says '^tutti-bench [0-9]*\.[0-9]*\.[0-9]*$'
 expect 2
 complains "what to measure is missing"
 expect 2 digging
-complains "there is no benchmark digging"
+complains "there is no benchmark digging, only ops, gemm, conv, train, start and replay;"
 expect 2 train surplus
 complains "unexpected argument 'surplus'"
 expect 2 train --unknown
@@ -46,7 +46,15 @@ done
 expect 2 train --peers torch,caffe
 complains 'train has no peer "caffe", only torch'
 expect 2 train --filter 'no*'
-complains "filter no\* takes nothing of train"
+lines 1
+complains "filter no\* takes nothing of train, which has mlp, lenet, resnet20, gpt;"
+expect 2 gemm --filter mlp
+complains "mlp.784-512.forward, .*square.2048;"
+silent_out
+expect 2 train --filter mlp --filter gpt
+complains "filter is given twice: mlp and gpt"
+expect 2 ops --peers torch
+complains "ops has no peers;"
 expect 5 train --select 'cpu..'
 lines 1
 OCL_ICD_VENDORS=$dir expect 3 train
@@ -93,6 +101,23 @@ json 'of("start")[0]["compiled"] > 0 == of("start")[1]["compiled"] == of("start"
 json 'of("start")[1]["from_disk"] + of("start")[1]["from_driver"] > 0'
 json '0 < of("start")[1]["first_step_s"] < of("start")[0]["first_step_s"]'
 [ -z "$(ls -A "$dir/tmp")" ] || fail "left behind: $(ls "$dir/tmp")"
+# Nor by one that is stopped: Ctrl-C goes to all processes of a group.
+caches_there() { ls -d "$dir"/tmp/tutti-bench-* >"$dir/caches" 2>&1; }
+TMPDIR=$dir/tmp setsid "$program" start >"$dir/out" 2>"$dir/err" &
+for _ in $(seq 300); do
+    caches_there && break
+    sleep 0.1
+done
+caches_there || fail "start made no caches"
+kill -TERM -- "-$!"
+wait $!
+for _ in $(seq 100); do
+    ! caches_there && break
+    sleep 0.1
+done
+! caches_there || fail "left behind by one that was stopped: $(ls "$dir/tmp")"
+TMPDIR=$dir/none expect 1 start
+complains "TMPDIR.*No such file"
 
 # Replay.
 expect 0 replay --json
@@ -112,9 +137,10 @@ json '0 <= of("train")[0]["loss"] < 3 and of("train")[0]["peak_mib"] > 1'
 # Three layers: as many forward products and weight gradients, one gradient of the data less.
 json 'sum(row["count"] for row in of("kernel") if "matmul" in row["op"]) == 8'
 # Medians do not add up on a busy machine.
-json '1 < sum(row["share"] for row in of("kernel")[:-1]) < 250 and of("kernel")[-1]["share"] == 100'
+json '0.01 < sum(row["share"] for row in of("kernel")[:-1]) < 2.5 and of("kernel")[-1]["share"] == 1'
+json 'all(row.keys() == of("kernel")[-1].keys() for row in of("kernel")) and of("kernel")[-1]["in2"] is None'
 TUTTI_BENCH_PYTHON=$dir/none expect 0 train --filter mlp --peers torch,torch-openmp,tinygrad
-for peer in torch torch-openmp tinygrad; do says "^mlp *$peer *its script ended early (exit code 127)"; done
+for peer in torch torch-openmp tinygrad; do says "^mlp *$peer *$dir/none cannot be run (TUTTI_BENCH_PYTHON)"; done
 for peer in torch tinygrad; do
     /usr/bin/python3 "$source_dir/tools/bench_$peer.py" --help >"$dir/out" 2>"$dir/err" || fail "bench_$peer.py --help"
     says "rounds N"
@@ -125,9 +151,12 @@ END
 expect 0 train --filter mlp --select "$dir/two.json"
 expect 5 ops --filter add --select "$dir/two.json"
 complains "two.json has several sub-devices"
+silent_out
 mkdir "$dir/scripts"
 TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch
-says "mlp *torch *its script is missing"
+says "mlp *torch *its script is missing: $dir/scripts/bench_torch.py (TUTTI_BENCH_SCRIPTS)"
+BENCH_OPENBLAS=$dir/none expect 0 train --filter mlp --peers torch-openmp
+says "mlp *torch-openmp *no libblas.so.3 in $dir/none (BENCH_OPENBLAS)"
 cat >"$dir/scripts/bench_torch.py" <<'END'
 import os, sys
 if "--openmp" in sys.argv:

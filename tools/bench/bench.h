@@ -52,10 +52,14 @@ typedef struct bench_table {
     int n_columns;
 } bench_table;
 
+typedef void (*bench_name_fn)(void *user, const char *name);
+
 typedef struct bench_noun {
     const char *name, *summary;
-    const char *const *cases; /* NULL: one case without a name */
+    const char *const *cases; /* NULL: one case, whose parts have names, which */
     int32_t n_cases;
+    void (*names)(bench_name_fn each, void *user); /* tells */
+    bool one_device;                               /* it measures the first device only */
     const bench_table *tables;
     int n_tables;
     const char *all_peers, *peers; /* separated by commas: all, and the default; NULL: none */
@@ -73,9 +77,11 @@ void bench_close(bench *b);
 TUTTI_MUST_USE tutti_status bench_put(const bench *b, cJSON *row);
 /* An empty row of that kind. */
 cJSON *bench_row(const char *kind);
-/* NaN and infinity become null. */
+/* NaN, infinity and NULL become null. */
 void bench_number(cJSON *row, const char *key, double value);
 void bench_text(cJSON *row, const char *key, const char *value);
+/* Puts all names that a benchmark knows, by `each`. */
+void bench_names(const bench_noun *noun, bench_name_fn each, void *user);
 /* Whether --filter takes a name, and --peers a peer. */
 bool bench_wants(const bench *b, const char *name);
 bool bench_wants_peer(const bench *b, const bench_noun *noun, const char *peer);

@@ -86,8 +86,8 @@ static tutti_status put_row(const bench *b, const char *name, const conv_shape *
     bench_number(row, "tutti_best", own->work / own->best_s * 1e-9);
     bench_number(row, "onednn", bench_rate(onednn));
     bench_number(row, "onednn_best", onednn != NULL ? onednn->work / onednn->best_s * 1e-9 : NAN);
-    if (onednn != NULL)
-        bench_text(row, "onednn_kernel", bench_onednn_implementation(onednn->user));
+    bench_text(row, "onednn_kernel",
+               onednn != NULL ? bench_onednn_implementation(onednn->user) : NULL);
     bench_number(row, "fma", bench_rate(fma));
     bench_number(row, "by_onednn", ratio);
     bench_number(row, "share", share);
@@ -129,14 +129,26 @@ static tutti_status measure(const bench *b, const char *name, const conv_shape *
     return status;
 }
 
+/* False for a pass that nobody needs. */
+static bool name_of(const struct layer *l, int pass, char name[64]) {
+    snprintf(name, 64, "%s.%d-%d.%s", l->net, (int)l->c, (int)l->k, pass_names[pass]);
+    return !(l->first && pass == DATA_GRADIENT);
+}
+
+static void names(bench_name_fn each, void *user) {
+    char name[64];
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
+        for (int pass = 0; pass < PASSES; pass++)
+            if (name_of(&layers[i], pass, name))
+                each(user, name);
+}
+
 static tutti_status run_all(const bench *b, bench_limit *fma, means *sums) {
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
         for (int pass = 0; pass < PASSES; pass++) {
             const conv_shape s = shape_of(&layers[i]);
             char name[64];
-            snprintf(name, sizeof name, "%s.%d-%d.%s", layers[i].net, (int)s.c, (int)s.k,
-                     pass_names[pass]);
-            if ((layers[i].first && pass == DATA_GRADIENT) || !bench_wants(b, name))
+            if (!name_of(&layers[i], pass, name) || !bench_wants(b, name))
                 continue;
             const tutti_status status = measure(b, name, &s, pass, fma, sums);
             if (status != TUTTI_OK)
@@ -201,5 +213,7 @@ const bench_noun bench_conv = {
     .n_tables = sizeof tables / sizeof *tables,
     .all_peers = "onednn",
     .peers = "onednn",
+    .names = names,
+    .one_device = true,
     .run = conv,
 };

@@ -251,9 +251,13 @@ static tutti_status put_means(const bench *b, const char *what, const means *sum
     return bench_put(b, row);
 }
 
+static bool is_square(const struct layer *l) {
+    return strcmp(l->net, "square") == 0;
+}
+
 static product product_of(const struct layer *l, int pass) {
     product p = {.m = l->rows, .n = l->outputs, .k = l->inputs};
-    if (strcmp(l->net, "square") == 0) {
+    if (is_square(l)) {
         snprintf(p.name, sizeof p.name, "%s.%s", l->net, l->name);
         return p;
     }
@@ -272,16 +276,25 @@ static product product_of(const struct layer *l, int pass) {
     return p;
 }
 
+static bool is_needed(const struct layer *l, int pass) {
+    return !(is_square(l) && pass > 0) && !(l->first && pass == DATA_GRADIENT);
+}
+
+static void names(bench_name_fn each, void *user) {
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
+        for (int pass = 0; pass < PASSES; pass++)
+            if (is_needed(&layers[i], pass))
+                each(user, product_of(&layers[i], pass).name);
+}
+
 static tutti_status run_all(const bench *b, const peers *with, bench_limit *fma) {
     means training = {0}, square = {0};
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
         for (int pass = 0; pass < PASSES; pass++) {
-            const bool is_square = strcmp(layers[i].net, "square") == 0;
             const product p = product_of(&layers[i], pass);
-            if ((is_square && pass > 0) || (layers[i].first && pass == DATA_GRADIENT) ||
-                !bench_wants(b, p.name))
+            if (!is_needed(&layers[i], pass) || !bench_wants(b, p.name))
                 continue;
-            TUTTI_TRY(measure(b, &p, with, fma, is_square ? &square : &training));
+            TUTTI_TRY(measure(b, &p, with, fma, is_square(&layers[i]) ? &square : &training));
         }
     if (training.ratio[FMA].count > 0)
         TUTTI_TRY(put_means(b, "training", &training));
@@ -353,5 +366,7 @@ const bench_noun bench_gemm = {
     .n_tables = sizeof tables / sizeof *tables,
     .all_peers = "openblas,onednn,clblast",
     .peers = "openblas,onednn,clblast",
+    .names = names,
+    .one_device = true,
     .run = gemm,
 };

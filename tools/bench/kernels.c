@@ -1,5 +1,6 @@
 #include "kernels.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,10 +8,10 @@
 #include "exec/timing.h"
 
 const bench_column bench_kernel_columns[BENCH_KERNEL_COLUMNS] = {
-    {"net", "net", -9, 0},       {"op", "op", -32, 0},      {"in", "first input", -12, 0},
-    {"in2", "second", -12, 0},   {"out", "output", -12, 0}, {"kernel", "kernel", -12, 0},
-    {"count", "count", 5, 0},    {"us", "us/step", 9, 1},   {"share", "% of step", 9, 1},
-    {"gflops", "GFLOP/s", 8, 1}, {"gbs", "GB/s", 7, 1},
+    {"net", "net", -9, 0},       {"op", "op", -32, 0},       {"in", "first input", -12, 0},
+    {"in2", "second", -12, 0},   {"out", "output", -12, 0},  {"kernel", "kernel", -12, 0},
+    {"count", "count", 5, 0},    {"us", "us/step", 9, 1},    {"share", "of step", 7, 3},
+    {"gflops", "GFLOP/s", 8, 1}, {"gb_per_s", "GB/s", 7, 1},
 };
 
 /* Steps of the plan that are alike: op, shapes and kernel. */
@@ -91,26 +92,32 @@ static cJSON *row_of(const char *net, const char *op, int32_t count, double time
     cJSON *row = bench_row("kernel");
     bench_text(row, "net", net);
     bench_text(row, "op", op);
-    if (count > 0)
-        bench_number(row, "count", count);
+    bench_number(row, "count", count > 0 ? (double)count : (double)NAN);
     bench_number(row, "us", time_s * 1e6);
-    bench_number(row, "share", 100 * time_s / step_s);
+    bench_number(row, "share", time_s / step_s);
     return row;
+}
+
+static tutti_status put_span(const bench *b, const char *net, const char *what, double time_s,
+                             double step_s) {
+    static const char *const unknown[] = {"in", "in2", "out", "kernel", "gflops", "gb_per_s"};
+    cJSON *row = row_of(net, what, 0, time_s, step_s);
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        bench_text(row, unknown[i], NULL);
+    return bench_put(b, row);
 }
 
 static tutti_status put_group(const bench *b, const char *net, const group *g, double step_s) {
     const tutti_node_info *node = &g->item->node;
     char in[TUTTI_SHAPE_TEXT] = "", in2[TUTTI_SHAPE_TEXT] = "", out[TUTTI_SHAPE_TEXT] = "";
     cJSON *row = row_of(net, tutti_fused_label(node), g->count, g->time_s, step_s);
-    if (node->n_in > 0)
-        bench_text(row, "in", tutti_shape_text(&node->in_type[0].shape, in));
-    if (node->n_in > 1)
-        bench_text(row, "in2", tutti_shape_text(&node->in_type[1].shape, in2));
-    if (node->n_out > 0)
-        bench_text(row, "out", tutti_shape_text(&node->out_type[0].shape, out));
+    bench_text(row, "in", node->n_in > 0 ? tutti_shape_text(&node->in_type[0].shape, in) : NULL);
+    bench_text(row, "in2", node->n_in > 1 ? tutti_shape_text(&node->in_type[1].shape, in2) : NULL);
+    bench_text(row, "out",
+               node->n_out > 0 ? tutti_shape_text(&node->out_type[0].shape, out) : NULL);
     bench_text(row, "kernel", g->candidate);
     bench_number(row, "gflops", g->cost.flops / g->time_s * 1e-9);
-    bench_number(row, "gbs", g->cost.bytes / g->time_s * 1e-9);
+    bench_number(row, "gb_per_s", g->cost.bytes / g->time_s * 1e-9);
     return bench_put(b, row);
 }
 
@@ -125,9 +132,8 @@ static tutti_status put_all(const bench *b, const char *net, profile *p, double 
     const double span_s = bench_median(p->span_s, rounds);
     for (int32_t i = 0; i < p->n_groups; i++)
         TUTTI_TRY(put_group(b, net, &p->groups[i], span_s));
-    TUTTI_TRY(bench_put(
-        b, row_of(net, "between launches", 0, bench_median(p->between_s, rounds), span_s)));
-    return bench_put(b, row_of(net, "first launch to end of last", 0, span_s, span_s));
+    TUTTI_TRY(put_span(b, net, "between launches", bench_median(p->between_s, rounds), span_s));
+    return put_span(b, net, "first launch to end of last", span_s, span_s);
 }
 
 static tutti_status measure(const bench *b, profile *p, tutti_run *run, tool_batch *data) {

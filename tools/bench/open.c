@@ -28,7 +28,9 @@ tutti_status bench_open_first(bench *b) {
         return TUTTI_OK;
     snprintf(id, sizeof id, "%s", tutti_runtime_device(b->runtime, 0)->id);
     if (strchr(id, '/') != NULL)
-        return tutti_fail(TUTTI_BAD_INPUT, "%s has several sub-devices, and one is measured here",
+        return tutti_fail(TUTTI_BAD_INPUT,
+                          "%s has several sub-devices, and this measures one device: select it "
+                          "without \"partition\", or with \"compute_units\"",
                           b->options->select);
     bench_close(b);
     return open_on(b, id, false);

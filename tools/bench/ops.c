@@ -87,6 +87,11 @@ static tutti_status run_all(const bench *b, bench_limit *copy) {
     return bench_put(b, row);
 }
 
+static void names(bench_name_fn each, void *user) {
+    for (int32_t i = 0; i < bench_op_case_count; i++)
+        each(user, bench_op_cases[i].name);
+}
+
 static tutti_status ops(bench *b, int32_t index) {
     (void)index;
     bench_limit copy;
@@ -127,5 +132,7 @@ const bench_noun bench_ops = {
     .summary = "each family of ops at a large size, beside a copy",
     .tables = tables,
     .n_tables = sizeof tables / sizeof *tables,
+    .names = names,
+    .one_device = true,
     .run = ops,
 };

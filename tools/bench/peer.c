@@ -11,7 +11,8 @@
 #include "base/status.h"
 
 /* Debian's, for which its PyTorch is installed, unless TUTTI_BENCH_PYTHON names another. */
-#define PYTHON "/usr/bin/python3"
+#define PYTHON  "/usr/bin/python3"
+#define NOT_RUN 127 /* exit code where the interpreter cannot be run */
 
 /* Which script a peer is, and what it gets before the network's name. */
 static const struct peer_kind {
@@ -44,7 +45,8 @@ static void set_problem(bench_peer *peer, const char *text) {
         peer->problem = strdup(text);
 }
 
-/* TUTTI_BENCH_SCRIPTS, the source directory, or where it is installed; false when in none. */
+/* TUTTI_BENCH_SCRIPTS, the source directory, or where it is installed; false when in none, and path is
+ * the last that was tried. */
 static bool find_script(const char *name, char path[4096]) {
     char self[2048];
     const char *chosen = getenv("TUTTI_BENCH_SCRIPTS");
@@ -72,9 +74,13 @@ static void close_ends(int ends[2]) {
             close(ends[i]);
 }
 
-static tutti_status spawn(bench_peer *peer, const char *script, const char *net) {
+static const char *python_path(void) {
     const char *chosen = getenv("TUTTI_BENCH_PYTHON");
-    const char *python = chosen != NULL ? chosen : PYTHON;
+    return chosen != NULL ? chosen : PYTHON;
+}
+
+static tutti_status spawn(bench_peer *peer, const char *script, const char *net) {
+    const char *python = python_path();
     int in[2] = {-1, -1}, out[2] = {-1, -1};
     /* A later peer must not hold the ends of an earlier one, which would then never see its end. */
     if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0)
@@ -85,7 +91,7 @@ static tutti_status spawn(bench_peer *peer, const char *script, const char *net)
         close_ends(in);
         close_ends(out);
         execlp(python, python, script, net, peer->kind->argument, (char *)NULL);
-        _exit(127);
+        _exit(NOT_RUN);
     }
     if (peer->pid < 0) {
         close_ends(in);
@@ -102,7 +108,7 @@ static tutti_status spawn(bench_peer *peer, const char *script, const char *net)
 
 /* Its pipe is closed: waits for its end, and says how it ended. */
 static void note_end(bench_peer *peer) {
-    char text[96];
+    char text[4200];
     int death = 0;
     if (peer->problem != NULL)
         return;
@@ -111,6 +117,8 @@ static void note_end(bench_peer *peer) {
     if (known && WIFSIGNALED(death))
         snprintf(text, sizeof text, "its script ended early (signal %d, %s)", WTERMSIG(death),
                  strsignal(WTERMSIG(death)));
+    else if (known && WEXITSTATUS(death) == NOT_RUN)
+        snprintf(text, sizeof text, "%s cannot be run (TUTTI_BENCH_PYTHON)", python_path());
     else if (known)
         snprintf(text, sizeof text, "its script ended early (exit code %d)", WEXITSTATUS(death));
     set_problem(peer, known ? text : "its script ended early");
@@ -132,9 +140,10 @@ static char *answer(bench_peer *peer, char **line, size_t *capacity) {
 }
 
 static tutti_status start(bench_peer *peer, const char *net) {
-    char script[4096];
+    char script[4096], text[4200];
     if (!find_script(peer->kind->script, script)) {
-        set_problem(peer, "its script is missing (TUTTI_BENCH_SCRIPTS)");
+        snprintf(text, sizeof text, "its script is missing: %s (TUTTI_BENCH_SCRIPTS)", script);
+        set_problem(peer, text);
         return TUTTI_OK;
     }
     TUTTI_TRY(spawn(peer, script, net));

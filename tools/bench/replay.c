@@ -123,5 +123,6 @@ const bench_noun bench_replay = {
     .n_cases = CASES,
     .tables = tables,
     .n_tables = 1,
+    .one_device = true,
     .run = run_replay,
 };

@@ -21,7 +21,10 @@ void bench_number(cJSON *row, const char *key, double value) {
 }
 
 void bench_text(cJSON *row, const char *key, const char *value) {
-    cJSON_AddStringToObject(row, key, value);
+    if (value != NULL)
+        cJSON_AddStringToObject(row, key, value);
+    else
+        cJSON_AddNullToObject(row, key);
 }
 
 tutti_status bench_put(const bench *b, cJSON *row) {
@@ -38,6 +41,13 @@ bool bench_wants(const bench *b, const char *name) {
     return b->options->filter == NULL || fnmatch(b->options->filter, name, 0) == 0;
 }
 
+void bench_names(const bench_noun *noun, bench_name_fn each, void *user) {
+    for (int32_t i = 0; i < noun->n_cases; i++)
+        each(user, noun->cases[i]);
+    if (noun->names != NULL)
+        noun->names(each, user);
+}
+
 static bool listed(const char *list, const char *word) {
     const size_t length = strlen(word);
     for (const char *at = list; at != NULL; at = strchr(at, ',')) {
@@ -52,9 +62,15 @@ bool bench_wants_peer(const bench *b, const bench_noun *noun, const char *peer) 
     return listed(b->options->peers != NULL ? b->options->peers : noun->peers, peer);
 }
 
+/* Of a column that is to the left at the end of a line: no blanks behind it. */
+static int width_of(const bench_table *table, int i) {
+    const int width = table->columns[i].width;
+    return i == table->n_columns - 1 && width < 0 ? 0 : width;
+}
+
 static void print_heading(const bench_table *table) {
     for (int i = 0; i < table->n_columns; i++)
-        printf("%s%*s", i > 0 ? "  " : "", table->columns[i].width, table->columns[i].title);
+        printf("%s%*s", i > 0 ? "  " : "", width_of(table, i), table->columns[i].title);
     printf("\n");
 }
 
@@ -79,7 +95,7 @@ void bench_print(const bench_noun *noun, const cJSON *row, const bench_table **l
         if (cJSON_IsNumber(value))
             printf("%*.*f", column->width, column->decimals, value->valuedouble);
         else
-            printf("%*s", column->width, cJSON_IsString(value) ? value->valuestring : "-");
+            printf("%*s", width_of(table, i), cJSON_IsString(value) ? value->valuestring : "-");
     }
     printf("\n");
     fflush(stdout);

@@ -1,8 +1,10 @@
 /* From nothing to the first training step of the sample mnist: with empty caches, and again. */
+#include <errno.h>
 #include <ftw.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -117,7 +119,8 @@ static tutti_status make_caches(char directory[DIRECTORY_MAX]) {
     const int length = snprintf(directory, DIRECTORY_MAX, "%s/tutti-bench-XXXXXX",
                                 parent != NULL && *parent != '\0' ? parent : "/tmp");
     if (length >= DIRECTORY_MAX || mkdtemp(directory) == NULL)
-        return tutti_fail(TUTTI_IO, "%s: no directory for caches", directory);
+        return tutti_fail(TUTTI_IO, "%s: no directory for caches (TMPDIR): %s", directory,
+                          length >= DIRECTORY_MAX ? "too long" : strerror(errno));
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         char path[DIRECTORY_MAX + 32];
         snprintf(path, sizeof path, "%s/%zu", directory, i);
@@ -128,6 +131,40 @@ static tutti_status make_caches(char directory[DIRECTORY_MAX]) {
 
 static void remove_caches(const char *directory) {
     (void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A process that removes them when the last that measures has ended, also by Ctrl-C, which it does not
+ * get itself. */
+typedef struct keeper {
+    pid_t pid;
+    int end; /* it waits until nobody has this open */
+} keeper;
+
+static tutti_status keep_caches(const char *directory, keeper *out) {
+    int ends[2];
+    char byte;
+    if (pipe(ends) != 0)
+        return tutti_fail(TUTTI_IO, "%s: no pipe: %s", directory, strerror(errno));
+    out->pid = fork();
+    if (out->pid == 0) {
+        (void)setsid();
+        close(ends[1]);
+        while (read(ends[0], &byte, 1) < 0 && errno == EINTR)
+            continue;
+        remove_caches(directory);
+        _exit(0);
+    }
+    close(ends[0]);
+    out->end = ends[1];
+    if (out->pid > 0)
+        return TUTTI_OK;
+    close(ends[1]);
+    return tutti_fail(TUTTI_IO, "%s: no process: %s", directory, strerror(errno));
+}
+
+static void stop_keeper(keeper *k) {
+    close(k->end);
+    (void)waitpid(k->pid, NULL, 0);
 }
 
 static tutti_status put(const bench *b, const char *caches, starts *all) {
@@ -149,12 +186,18 @@ static tutti_status measure(const bench *b, starts *cold, starts *warm) {
     tutti_status status = TUTTI_OK;
     for (int32_t i = 0; i < colds && status == TUTTI_OK; i++) {
         char directory[DIRECTORY_MAX];
+        keeper k = {0};
         TUTTI_TRY(make_caches(directory));
+        status = keep_caches(directory, &k);
+        if (status != TUTTI_OK) {
+            remove_caches(directory);
+            return status;
+        }
         status = bench_child(b, start_once, NULL, take, cold);
         const int32_t warms = bench_quick() ? 1 : b->options->rounds;
-        for (int32_t k = 0; i == colds - 1 && k < warms && status == TUTTI_OK; k++)
+        for (int32_t w = 0; i == colds - 1 && w < warms && status == TUTTI_OK; w++)
             status = bench_child(b, start_once, NULL, take, warm);
-        remove_caches(directory);
+        stop_keeper(&k);
     }
     if (status == TUTTI_OK)
         status = put(b, "cold", cold);

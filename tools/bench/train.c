@@ -140,9 +140,14 @@ static tutti_status put_own(const bench *b, training *t, double steps_mib, doubl
     bench_number(row, "share", cost.flops / median_s * 1e-9 / b->limits.fma_gflops);
     bench_number(row, "gb_per_s", cost.bytes / median_s * 1e-9);
     bench_number(row, "loss", t->data.loss);
+    bench_text(row, "ratio", NULL);
     *out_median_s = median_s;
     return bench_put(b, row);
 }
+
+/* Members that only Tutti's rows know. */
+static const char *const own_keys[] = {"start_peak_mib", "planned_mib", "gflops",
+                                       "share",          "gb_per_s",    "loss"};
 
 static tutti_status put_peer(const bench *b, const tool_net *net, bench_peer *peer, double own_s) {
     bench_peer_result results[BENCH_VARIANTS_MAX];
@@ -159,6 +164,8 @@ static tutti_status put_peer(const bench *b, const tool_net *net, bench_peer *pe
                                 results[i].best_s);
         bench_number(row, "peak_mib", results[i].peak_mib);
         bench_number(row, "ratio", results[i].median_s / own_s);
+        for (size_t k = 0; k < sizeof own_keys / sizeof *own_keys; k++)
+            bench_text(row, own_keys[k], NULL);
         TUTTI_TRY(bench_put(b, row));
     }
     return TUTTI_OK;
