@@ -113,7 +113,8 @@ static void put_step(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
         return;
     }
     const tutti_node_info *node = &item->node;
-    char shape[TUTTI_SHAPE_TEXT] = "", time[TEXT] = "-", region[REGION_TEXT];
+    char shape[TUTTI_SHAPE_TEXT] = "", time[TEXT + 1] = "-", region[REGION_TEXT];
+    char kernel[TEXT] = "alias";
     const char *at = "-";
     if (node->n_out > 0) {
         type_text(&node->out_type[0], shape);
@@ -122,11 +123,16 @@ static void put_step(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
         tutti_shape_text(&node->in_type[0].shape, shape);
         at = region_text(&m->regions[node->in[0].id], region);
     }
-    if (step->candidate != NULL)
-        time_text(step->predicted_s, time);
+    if (step->candidate != NULL) {
+        time[0] = '~';
+        time_text(step->predicted_s, step->measured ? time : time + 1);
+        snprintf(kernel, sizeof kernel, "%s", step->candidate->name);
+        if (step->candidate->n_launches != 1)
+            snprintf(kernel, sizeof kernel, "%s x%" PRId32, step->candidate->name,
+                     step->candidate->n_launches);
+    }
     tutti_strbuf_printf(text, "  %4" PRId32 "  %-32s %-12s %-12s %10s  %-22s %s\n", step->item,
-                        tutti_fused_label(node), shape,
-                        step->candidate != NULL ? step->candidate->name : "alias", time, at,
+                        tutti_fused_label(node), shape, kernel, time, at,
                         step->candidate != NULL ? step->reason : "shares its input's memory");
     for (int32_t k = 1; k < node->n_out; k++)
         tutti_strbuf_printf(text, "  %4s  %-32s %-12s %-12s %10s  %s\n", "", "  and",
@@ -137,22 +143,56 @@ static void put_step(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
                             "", region_text(&step->scratch[k], region));
 }
 
+static const char *op_name(const tutti_graph *graph, int32_t id) {
+    return graph->nodes[graph->tensors[id].node].op->name;
+}
+
+/* "3 relu" of what is computed again by the op of that tensor, unless an earlier tensor is by it. */
+static int32_t count_again(const tutti_graph *graph, int32_t id) {
+    int32_t count = 0;
+    for (int32_t k = 1; k < graph->n_tensors; k++) {
+        if (!graph->tensors[k].again || strcmp(op_name(graph, k), op_name(graph, id)) != 0)
+            continue;
+        if (k < id)
+            return 0;
+        count++;
+    }
+    return count;
+}
+
 /* What the backward pass computes again has no memory between the passes: what it would take there, in
  * the type of other results. Fusion may leave no memory to the copy either. */
 static void put_again(tutti_strbuf *text, const tutti_plan *plan, const tutti_plan_device *device) {
     const size_t size_bytes = tutti_dtype_size_bytes(tutti_precision_dtype(device->precision));
+    const tutti_graph *graph = plan->graph;
     uint64_t bytes = 0;
     char size[TEXT];
-    for (int32_t id = 1; id < plan->graph->n_tensors; id++) {
-        const tutti_tensor_record *record = &plan->graph->tensors[id];
+    for (int32_t id = 1; id < graph->n_tensors; id++) {
+        const tutti_tensor_record *record = &graph->tensors[id];
         if (!record->again)
             continue;
-        tutti_strbuf_printf(text, "%s%s", bytes == 0 ? "  for the backward pass: " : ", ",
-                            record->name);
+        const int32_t count = count_again(graph, id);
+        if (count > 0)
+            tutti_strbuf_printf(text, "%s %" PRId32 " %s",
+                                bytes == 0 ? "  computed in the backward pass again, not kept:"
+                                           : ",",
+                                count, op_name(graph, id));
         bytes += (uint64_t)tutti_shape_count(&record->type.shape, device->capacity) * size_bytes;
     }
     if (bytes > 0)
-        tutti_strbuf_printf(text, "; %s are not kept\n", bytes_text(bytes, size));
+        tutti_strbuf_printf(text, "; together %s\n", bytes_text(bytes, size));
+}
+
+/* Which part of a step of training an item belongs to; what the backward pass computes again is its own. */
+static const char *part_of(const tutti_graph *graph, const tutti_item *item, const char *last) {
+    static const char *const forward = "forward", *const backward = "backward",
+                             *const update = "update";
+    if (item->kind != TUTTI_ITEM_NODE || item->node.n_out == 0)
+        return last;
+    const int32_t node = graph->tensors[item->node.out[0].id].node;
+    if (node < 0 || !graph->nodes[node].backward)
+        return last != NULL ? last : forward;
+    return item->place == TUTTI_PLACE_OWNER ? update : backward;
 }
 
 static void put_mode(tutti_strbuf *text, const tutti_plan *plan, const tutti_plan_device *device,
@@ -173,8 +213,14 @@ static void put_mode(tutti_strbuf *text, const tutti_plan *plan, const tutti_pla
     if (m->n_steps > 0)
         tutti_strbuf_printf(text, "  %4s  %-32s %-12s %-12s %10s  %-22s %s\n", "item", "op",
                             "shape", "kernel", "predicted", "memory", "why");
-    for (int32_t s = 0; s < m->n_steps; s++)
+    const char *part = NULL;
+    for (int32_t s = 0; s < m->n_steps; s++) {
+        const char *now = part_of(plan->graph, &m->program.items[m->steps[s].item], part);
+        if (mode == TUTTI_TRAIN && now != part)
+            tutti_strbuf_printf(text, "        -- %s\n", now);
+        part = now;
         put_step(text, plan, m, &m->steps[s]);
+    }
     if (mode == TUTTI_TRAIN)
         put_again(text, plan, device);
 }
@@ -207,6 +253,8 @@ tutti_status tutti_plan_explain(const tutti_plan *plan, char **out_text) {
         for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++)
             put_mode(&text, plan, device, mode);
     }
+    tutti_strbuf_puts(&text, "~: estimated, other times rest on a measurement of the kernel; "
+                             "x2: launches of the item\n");
     *out_text = tutti_strbuf_take(&text);
     return *out_text == NULL ? TUTTI_OUT_OF_MEMORY : TUTTI_OK;
 }

@@ -71,7 +71,6 @@ TUTTI_MUST_USE tutti_status tutti_plan_layout(tutti_plan *plan, tutti_plan_devic
 typedef struct tutti_cost_model {
     double flops_per_s, bytes_per_s;
     double launch_s;
-    double scale; /* measured over predicted, 1 when nothing was measured */
 } tutti_cost_model;
 /* From what the driver says of the device. */
 tutti_cost_model tutti_cost_model_guess(const tutti_device *device);

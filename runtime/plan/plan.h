@@ -19,6 +19,7 @@ typedef struct tutti_plan_step {
     const tutti_candidate *candidate;       /* NULL for aliases and collectives */
     const tutti_region *scratch;            /* candidate->n_scratch */
     double predicted_s;                     /* at the device's capacity */
+    bool measured;                          /* predicted from a measurement of this candidate */
     double cost_fixed_s, cost_per_sample_s; /* predicted time = fixed + per_sample * n */
     const char *reason; /* why this candidate: "measured 12.3 us (clblast 45.1 us)", "only one" … */
 } tutti_plan_step;

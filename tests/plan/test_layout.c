@@ -14,6 +14,7 @@
 #include "kernel/runtime.h"
 #include "plan/make.h"
 #include "seed.h"
+#include "tutti/nn.h"
 
 #define DEVICES 3
 #define GRAPHS  150
@@ -384,6 +385,49 @@ static void owner_is_the_fastest(void **state) {
     tutti_graph_free(g);
 }
 
+/* A known machine: what is predicted without any measurement is within twice of what was measured there. */
+static void predictions_are_near(void **state) {
+    (void)state;
+    static const struct {
+        double measured_s;
+        int64_t channels, size; /* of a convolution; 0: a linear layer */
+        int64_t n;
+    } cases[] = {
+        {877e-6, 16, 32, 64}, {558e-6, 32, 16, 64}, {523e-6, 64, 8, 64}, {505e-6, 0, 0, 128}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int64_t c = cases[i].channels, size = cases[i].size;
+        tutti_graph *g;
+        fake f;
+        tutti_status status;
+        assert_int_equal(tutti_graph_make(&g), TUTTI_OK);
+        fake_runtime(&f, 1);
+        f.devices[0].info.type = TUTTI_DEVICE_CPU;
+        f.devices[0].info.compute_units = 2;
+        f.devices[0].info.clock_mhz = 2596;
+        f.devices[0].info.width_float = 16;
+        f.devices[0].info.simd_floats = 16;
+        f.devices[0].info.local_memory_bytes = 1 << 20;
+        f.devices[0].info.max_alloc_bytes = 1 << 30;
+        f.devices[0].memory_limit_bytes = 1 << 30;
+        const tutti_tensor x =
+            c > 0 ? tutti_graph_input(g, "x", TUTTI_F32, 4, (int64_t[]){TUTTI_BATCH, c, size, size})
+                  : tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 784});
+        const tutti_conv2d_options same = {.padding = {1, 1}};
+        const tutti_tensor y = c > 0 ? tutti_nn_conv2d(g, x, c, 3, 3, "conv", &same, NULL)
+                                     : tutti_nn_linear(g, x, 512, "fc", NULL);
+        assert_int_equal(tutti_graph_set_output(g, "y", y), TUTTI_OK);
+        assert_int_equal(tutti_graph_freeze(g), TUTTI_OK);
+        tutti_plan *plan = make_plan(g, &f, cases[i].n, &status);
+        assert_int_equal(status, TUTTI_OK);
+        const double predicted_s = tutti_plan_predicted_s(plan, TUTTI_PREDICT, 0, cases[i].n);
+        if (predicted_s < cases[i].measured_s / 2 || predicted_s > cases[i].measured_s * 2)
+            fail_msg("case %zu: %g s predicted, %g s measured", i, predicted_s,
+                     cases[i].measured_s);
+        tutti_plan_free(plan);
+        tutti_graph_free(g);
+    }
+}
+
 /* An own op that names scalars beyond the graph's. */
 static tutti_status scaled_expr(const tutti_node_info *node, const char *const *in, char *text,
                                 size_t text_size) {
@@ -425,9 +469,8 @@ static void scalars_must_exist(void **state) {
 int main(void) {
     first_seed = test_seed() % 1000000;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_value_is_there),
-        cmocka_unit_test(capacity_follows_memory),
-        cmocka_unit_test(owner_is_the_fastest),
+        cmocka_unit_test(every_value_is_there), cmocka_unit_test(capacity_follows_memory),
+        cmocka_unit_test(owner_is_the_fastest), cmocka_unit_test(predictions_are_near),
         cmocka_unit_test(scalars_must_exist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

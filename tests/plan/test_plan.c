@@ -119,6 +119,17 @@ static void random_graphs(void **state) {
     close_place(&p);
 }
 
+static void check_parts(const tutti_plan *plan) {
+    static const char *const parts[] = {"-- forward", "-- backward", "-- update", " ~",
+                                        "~: estimated"};
+    char *text;
+    OK(tutti_plan_explain(plan, &text));
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strstr(text, parts[i]) == NULL)
+            fail_msg("explain lacks \"%s\":\n%s", parts[i], text);
+    tutti_free(text);
+}
+
 /* What is measured once is known in the next plan, and the choice is the same. */
 static void choices(void **state) {
     (void)state;
@@ -130,6 +141,7 @@ static void choices(void **state) {
         tutti_plan *plan;
         OK(tutti_plan_make(g, p.runtime, &(tutti_plan_options){.batch = 32}, &plan));
         check_explained(plan);
+        check_parts(plan);
         const tutti_plan_mode *m = &plan->devices[0].modes[TUTTI_TRAIN];
         int32_t measured = 0;
         for (int32_t s = 0; s < m->n_steps && s < 64; s++) {
