@@ -101,14 +101,25 @@ static const tutti_op softsign = {.name = "softsign",
 enum { N = 64, FEATURES = 3, STEPS = 300 };
 
 int main(int argc, char **argv) {
-    if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
-        const bool asked = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
-        if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    const char *devices = "auto";
+    bool explain = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            printf("Usage: own_op [--profile FILE|EXPR] [--explain]\n");
+            return 0;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
             printf("own_op (Tutti) %s\n", tutti_version());
             return 0;
         }
-        fprintf(asked ? stdout : stderr, "Usage: own_op [FILE|EXPR]   devices, as in --profile\n");
-        return asked ? 0 : 2;
+        if (strcmp(argv[i], "--profile") == 0 && i + 1 < argc) {
+            devices = argv[++i];
+        } else if (strcmp(argv[i], "--explain") == 0) {
+            explain = true;
+        } else {
+            fprintf(stderr, "own_op: unexpected argument '%s'; see --help\n", argv[i]);
+            return 2;
+        }
     }
     /* Kernels are looked up here, then in the library. A profile's kernel_path does the same. */
     setenv("TUTTI_KERNEL_PATH", TUTTI_SAMPLE_DATA "/..", 0);
@@ -133,9 +144,15 @@ int main(int argc, char **argv) {
     tutti_runtime *runtime;
     tutti_plan *plan;
     tutti_run *run;
-    TRY(tutti_profile_open(argc > 1 ? argv[1] : "auto", &profile));
+    TRY(tutti_profile_open(devices, &profile));
     TRY(tutti_runtime_open(profile, &runtime));
     TRY(tutti_plan_make(graph, runtime, &(tutti_plan_options){.batch = N}, &plan));
+    if (explain) {
+        char *text;
+        TRY(tutti_plan_explain(plan, &text));
+        fputs(text, stdout);
+        tutti_free(text);
+    }
     TRY(tutti_run_open(plan, &(tutti_run_options){.seed = 1}, &run));
 
     /* Points on a grid, and what softsign makes of 2 a - b + 0.5 c. */

@@ -29,6 +29,12 @@ typedef struct side {
     float loss;
 } side;
 
+/* What a trial of a precision on a device said; the verdict waits for the other precisions. */
+typedef struct finding {
+    char *line;        /* NULL: not tried */
+    bool near, faster; /* than f32 */
+} finding;
+
 typedef struct trial {
     const tutti_graph *graph;
     tutti_runtime *runtime;
@@ -38,6 +44,7 @@ typedef struct trial {
     tutti_feed *feeds;
     int32_t n_feeds;
     side exact, narrow;
+    finding *found; /* by precision and device */
 } trial;
 
 static const char *const names[] = {"f32", "bf16", "f16"};
@@ -282,6 +289,28 @@ static void put_no_memory(const trial *t, tutti_precision precision, bool automa
                         names[precision]);
 }
 
+/* One verdict for each device: of two that pass, the slower one is not taken. */
+static void put_findings(const trial *t, bool automatic, const tutti_precision *out,
+                         tutti_strbuf *text) {
+    const int32_t n = t->runtime->n_devices;
+    for (int32_t p = TUTTI_PRECISION_BF16; p <= TUTTI_PRECISION_F16; p++)
+        for (int32_t i = 0; i < n; i++) {
+            const finding *f = &t->found[p * n + i];
+            const tutti_device_info *info = &t->runtime->devices[i].info;
+            if (f->line == NULL)
+                continue;
+            tutti_strbuf_printf(text, "precision: %s (%s): %s ", info->id, info->name, names[p]);
+            if (out[i] == (tutti_precision)p)
+                tutti_strbuf_puts(text, "taken");
+            else if (automatic && f->near && f->faster)
+                tutti_strbuf_printf(text, "not taken, %s is faster", names[out[i]]);
+            else
+                tutti_strbuf_puts(text, automatic && f->near ? "not taken, it is not faster"
+                                                             : "not taken, too far from f32");
+            tutti_strbuf_printf(text, ": %s\n", f->line);
+        }
+}
+
 /* Tries one precision on all devices and takes it where it passes. */
 static tutti_status try_precision(trial *t, tutti_precision precision, bool automatic,
                                   tutti_precision *out, double *best_s, tutti_strbuf *text) {
@@ -303,19 +332,14 @@ static tutti_status try_precision(trial *t, tutti_precision precision, bool auto
             free(line);
             return status != TUTTI_OK ? status : TUTTI_OUT_OF_MEMORY;
         }
-        const bool faster = t->narrow.median_s < GAIN * t->exact.median_s &&
-                            (best_s[i] == 0 || t->narrow.median_s < best_s[i]);
-        const bool taken = automatic ? near && faster : near || !known;
+        const bool faster = t->narrow.median_s < GAIN * t->exact.median_s;
+        const bool fastest = faster && (best_s[i] == 0 || t->narrow.median_s < best_s[i]);
+        const bool taken = automatic ? near && fastest : near || !known;
+        t->found[(int32_t)precision * t->runtime->n_devices + i] = (finding){line, near, faster};
         if (taken) {
             out[i] = precision;
             best_s[i] = t->narrow.median_s;
         }
-        tutti_strbuf_printf(text, "precision: %s (%s): %s %s: %s\n", info->id, info->name,
-                            names[precision],
-                            taken               ? "taken"
-                            : automatic && near ? "not taken, it is not faster"
-                                                : "not taken, too far from f32",
-                            line);
         tutti_status refused = TUTTI_OK;
         if (!automatic && !known)
             tutti_log_write(TUTTI_LOG_WARNING,
@@ -328,7 +352,6 @@ static tutti_status try_precision(trial *t, tutti_precision precision, bool auto
                                  "at most %g %% and %g %% of the loss are allowed",
                                  names[precision], info->id, info->name, line, 100 * GRADIENTS_MAX,
                                  100 * LOSS_MAX);
-        free(line);
         TUTTI_TRY(refused);
     }
     return TUTTI_OK;
@@ -353,6 +376,7 @@ static tutti_status choose(trial *t, tutti_precision wanted, tutti_precision *ou
         trial_close(t);
         TUTTI_TRY(status);
     }
+    put_findings(t, automatic, out, text);
     return TUTTI_OK;
 }
 
@@ -376,11 +400,16 @@ tutti_status tutti_precision_choose(const tutti_graph *graph, tutti_runtime *run
                .options = *options,
                .seed = seed,
                .mode = graph->has_optimizer ? TUTTI_TRAIN : TUTTI_EVAL};
+    const size_t n_found = (TUTTI_PRECISION_F16 + 1) * (size_t)runtime->n_devices;
     double *best_s = calloc((size_t)runtime->n_devices + 1, sizeof *best_s);
-    if (best_s == NULL)
-        return tutti_fail_memory(0, "a choice of precision");
+    t.found = calloc(n_found + 1, sizeof *t.found);
     tutti_strbuf text = {0};
-    tutti_status status = choose(&t, options->precision, out, best_s, &text);
+    tutti_status status = best_s == NULL || t.found == NULL
+                              ? tutti_fail_memory(0, "a choice of precision")
+                              : choose(&t, options->precision, out, best_s, &text);
+    for (size_t i = 0; t.found != NULL && i < n_found; i++)
+        free(t.found[i].line);
+    free(t.found);
     free(best_s);
     *out_text = tutti_strbuf_take(&text);
     if (status == TUTTI_OK && *out_text == NULL)

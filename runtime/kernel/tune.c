@@ -93,13 +93,19 @@ static tutti_status verify(tutti_tuner *t, int32_t c, tutti_trial_run *run) {
     if (error <= (double)(tolerance > 0 ? tolerance : t->tolerance))
         return TUTTI_OK;
     t->refuted[c] = true;
+    const tutti_node_info *node = t->request->node;
+    char in[TUTTI_SHAPE_TEXT] = "", out[TUTTI_SHAPE_TEXT] = "";
+    if (node->n_in > 0)
+        tutti_shape_text(&node->in_type[0].shape, in);
+    if (node->n_out > 0)
+        tutti_shape_text(&node->out_type[0].shape, out);
     /* What rounds may be too far from f32, though nothing is wrong with it. */
     tutti_log_write(
         tolerance > 0 ? TUTTI_LOG_INFO : TUTTI_LOG_WARNING,
-        "%s on %s (%s): candidate %s gives a wrong result (relative error %.1e) and is not "
-        "used",
-        t->request->node->op->name, t->device->info.id, t->device->info.name,
-        t->request->candidates[c].name, error);
+        "%s, %s to %s, on %s (%s): candidate %s gives a wrong result (relative error %.1e) and is "
+        "not used",
+        t->request->label != NULL ? t->request->label : node->op->name, in, out, t->device->info.id,
+        t->device->info.name, t->request->candidates[c].name, error);
     return tutti_tuner_note(t, c, "wrong result (error %.1e)", error);
 }
 

@@ -94,6 +94,19 @@ CHOICE(failures, {"error", TUTTI_ON_FAILURE_ERROR}, {"continue", TUTTI_ON_FAILUR
 CHOICE(cache_modes, {"auto", TUTTI_CACHE_AUTO}, {"disk", TUTTI_CACHE_DISK},
        {"off", TUTTI_CACHE_OFF});
 
+/* Names of what results are stored in are looked for here. */
+static tutti_status read_precision(const tutti_reader *r, const cJSON *value, const void *detail,
+                                   void *out) {
+    const char *text = cJSON_IsString(value) ? value->valuestring : "";
+    if (strcmp(text, "bf16") == 0 || strcmp(text, "f16") == 0 || strcmp(text, "auto") == 0)
+        return tutti_json_fail(r->json, value,
+                               "is \"%s\", expected \"f32\": what results are stored in is said to "
+                               "the program (--precision), what products round to by "
+                               "\"matmul_precision\"",
+                               text);
+    return tutti_read_choice(r, value, detail, out);
+}
+
 _Static_assert(sizeof(tutti_schedule) == sizeof(uint32_t),
                "tutti_read_choice writes enums as uint32_t");
 #define FIELD(field) offsetof(draft, profile.field)
@@ -114,7 +127,7 @@ static const tutti_read_key profile_keys[] = {
     {"description", false, offsetof(draft, text), tutti_read_text, &long_text},
     {"devices", false, 0, read_devices, NULL},
     {"schedule", false, FIELD(schedule), tutti_read_choice, &schedules},
-    {"precision", false, offsetof(draft, number), tutti_read_choice, &precisions},
+    {"precision", false, offsetof(draft, number), read_precision, &precisions},
     {"matmul_precision", false, FIELD(matmul_precision), tutti_read_choice, &matmul_precisions},
     {"determinism", false, FIELD(determinism), tutti_read_choice, &determinisms},
     {"on_missing", false, FIELD(on_missing), tutti_read_choice, &failures},

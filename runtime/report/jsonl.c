@@ -104,6 +104,11 @@ tutti_status tutti_jsonl_end(tutti_jsonl *file, tutti_trainer *trainer, const tu
     put_count(&b, "total_steps", last->total_steps);
     put_number(&b, "elapsed_s", last->elapsed_s);
     put_number(&b, "first_step_s", tutti_run_first_step_s(run));
+    float scale;
+    const bool scaled =
+        tutti_run_get_scalar(tutti_trainer_run(trainer), "loss_scale", &scale) == TUTTI_OK;
+    put_count(&b, "skipped_steps", (int64_t)tutti_run_skipped(run));
+    put_number(&b, "loss_scale", scaled ? (double)scale : (double)NAN);
     put_string(&b, "weights_blake2b", digest);
     put_key(&b, "kernels");
     tutti_strbuf_puts(&b, "{");

@@ -64,10 +64,13 @@ static tutti_status set_lr(fit *f) {
 static tutti_status check_finite(const fit *f, double loss) {
     if (isfinite(loss))
         return TUTTI_OK;
+    const char *stored = f->trainer->precision_text;
+    const bool half = stored != NULL && strstr(stored, ": f16 taken") != NULL;
     return tutti_fail(TUTTI_BAD_INPUT,
                       "fit: the loss is %g in epoch %d, step %lld: is the learning rate too large, "
-                      "or a value of the data set not finite or a label out of range?",
-                      loss, f->progress.epoch, (long long)f->progress.step);
+                      "or a value of the data set not finite or a label out of range%s?",
+                      loss, f->progress.epoch, (long long)f->progress.step,
+                      half ? ", or a result beyond 65504, where f16 ends" : "");
 }
 
 static tutti_status train_epoch(fit *f) {

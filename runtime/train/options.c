@@ -118,7 +118,10 @@ static void print_option(const tutti_app_option *option) {
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", option->name, option->argument != NULL ? " " : "",
              option->argument != NULL ? option->argument : "");
-    printf("  %-22s %s", left, option->help);
+    /* What is too wide for the column has a line of its own. */
+    const bool wide = strlen(left) > 22;
+    printf("  %-22s%s", left, wide ? "\n" : " ");
+    printf("%*s%s", wide ? 25 : 0, "", option->help);
     if (option->kind == TUTTI_APP_INT)
         printf(" (default %lld)", (long long)*(int64_t *)option->value);
     else if (option->kind == TUTTI_APP_REAL)

@@ -12,8 +12,16 @@ if [ -e /dev/full ] && "$build/bin/own_op" >/dev/full 2>&1; then
     exit 1
 fi
 code=0
-"$build/bin/own_op" --nonsense 2>/dev/null || code=$?
+message=$("$build/bin/own_op" --nonsense 2>&1) || code=$?
 [ "$code" = 2 ] || { echo "exit code $code, expected 2"; exit 1; }
+case $message in
+*"'--nonsense'"*) ;;
+*)
+    echo "the message does not name the option: $message"
+    exit 1
+    ;;
+esac
+"$build/bin/own_op" --profile cpu.0 --explain | grep -q "  softsign "
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 if message=$(TUTTI_KERNEL_PATH=$empty "$build/bin/own_op" 2>&1); then
