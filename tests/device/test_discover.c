@@ -205,7 +205,8 @@ static void one_piece_of_hardware_counts_once(void **state) {
     (void)state;
     fake("a.icd", "a", "platform=rusticl;device=name:card,type:gpu,bus:7;device=name:c,uuid:9");
     fake("b.icd", "b", "platform=Maker;device=name:CARD,type:gpu,bus:7;device=name:t,type:gpu");
-    fake("c.icd", "c", "platform=Other;device=name:d,uuid:9,available:0;device=name:e,uuid:8");
+    fake("c.icd", "c",
+         "platform=Other;device=name:d,uuid:9,available:0;device=name:e,type:gpu,uuid:8");
     tutti_inventory *inventory = discover();
     const tutti_device_info *d = inventory->devices;
     assert_int_equal(inventory->n_devices, 6);
@@ -223,7 +224,7 @@ static void one_piece_of_hardware_counts_once(void **state) {
     assert_string_equal(d[3].uuid, "");
     assert_int_equal(d[4].duplicate_of, 1);
     assert_contains(d[4].unusable, "not available");
-    assert_string_equal(d[5].id, "cpu.1");
+    assert_string_equal(d[5].id, "gpu.2");
     tutti_inventory_free(inventory);
 
     /* Twins on one platform stay two, even with one UUID. */
@@ -242,6 +243,19 @@ static void one_piece_of_hardware_counts_once(void **state) {
     assert_int_equal(inventory->n_devices, 4);
     assert_int_equal(inventory->devices[2].duplicate_of, 0);
     assert_int_equal(inventory->devices[3].duplicate_of, 1);
+    tutti_inventory_free(inventory);
+
+    /* Drivers of the processor: PoCL is taken; an interpreter is a device of its own. */
+    unlink(path("z.icd"));
+    fake("a.icd", "a", "device=name:i");
+    fake("b.icd", "b", "platform=Portable Computing Language;device=name:p,driver:3.1");
+    fake("c.icd", "c", "platform=Oclgrind;device=name:o");
+    inventory = discover();
+    assert_int_equal(inventory->n_devices, 3);
+    assert_int_equal(inventory->devices[0].duplicate_of, 1);
+    assert_string_equal(inventory->devices[0].id, "cpu.0@0");
+    assert_string_equal(inventory->devices[1].id, "cpu.0");
+    assert_string_equal(inventory->devices[2].id, "cpu.1");
     tutti_inventory_free(inventory);
 }
 
@@ -269,9 +283,9 @@ static void devices_say_why_they_cannot_be_used(void **state) {
             assert_contains(inventory->devices[i].unusable, reasons[i]);
     }
     assert_string_equal(inventory->devices[0].id, "");
-    assert_string_equal(inventory->devices[6].id, "cpu.0");
+    assert_string_equal(inventory->devices[6].id, "cpu.0@1"); /* of the PoCL that works */
     assert_string_equal(inventory->devices[7].id, "accelerator.0");
-    assert_string_equal(inventory->devices[9].id, "cpu.1");
+    assert_string_equal(inventory->devices[9].id, "cpu.0");
     tutti_inventory_free(inventory);
     setenv("TUTTI_ALLOW_BAD_DRIVERS", "1", 1);
     inventory = discover();
