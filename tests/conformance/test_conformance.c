@@ -133,6 +133,9 @@ static bool is_tried_narrow(const tutti_op *op, const tutti_op_example *example)
     for (size_t i = 0; i < sizeof products / sizeof *products && op == &tutti_op_matmul; i++)
         if (strcmp(example->label, products[i]) == 0)
             return true;
+    if (op == &tutti_op_batched_matmul &&
+        (strcmp(example->label, "samples") == 0 || strcmp(example->label, "heads NT") == 0))
+        return true;
     for (size_t i = 0; i < sizeof convolutions / sizeof *convolutions; i++)
         if ((op == &tutti_op_conv2d || op == &tutti_op_conv2d_weight_grad) &&
             strcmp(example->label, convolutions[i]) == 0)
