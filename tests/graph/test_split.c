@@ -174,7 +174,8 @@ static void compare(const tutti_graph *graph, tutti_tensor tensor, const interp 
     interp_poison(b, count);
     interp_fetch(one, tensor, a);
     interp_fetch(many, tensor, b);
-    /* Gradients cancel: the rounding of a small one is that of its summands, about 1. */
+    /* Gradients cancel: the rounding of a small one is that of its summands, about 1. Once in some
+     * ten thousand graphs it adds up to 2e-5; a part that is left out is off by far more. */
     double largest = 1, error = 0;
     for (size_t i = 0; i < count; i++) {
         largest = fmax(largest, fabs((double)a[i]));
@@ -266,7 +267,7 @@ static void test_splits(void **state) {
             run_and_compare(r.graph, &plain, &program, (int64_t[]){SAMPLES}, 1, 0, 0, seed);
             for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
                 run_and_compare(r.graph, &program, &program, splits[i].share, splits[i].n,
-                                splits[i].owner, 1e-5, seed);
+                                splits[i].owner, 1e-4, seed);
             tutti_arena_free(&arena);
         }
         tutti_graph_free(r.graph);
