@@ -7,7 +7,7 @@
 __kernel void adagrad(SLOT_OPERANDS, float lr, float eps, float decay) {
     FIND_SLOT
     const float w = param[i];
-    const float g = grad[i] + decay * w;
+    const float g = GRADIENT + decay * w;
     const float s = sum[i] + g * g;
     sum[i] = s;
     param[i] = w - lr * (g / (sqrt(s) + eps));

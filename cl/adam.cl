@@ -11,7 +11,7 @@ __kernel void adam(SLOT_OPERANDS, float beta1, float rest1, float beta2, float r
                    float decay, float step_size, float root2) {
     FIND_SLOT
     const float w = param[i];
-    const float g = grad[i] + decay * w;
+    const float g = GRADIENT + decay * w;
     const float mi = beta1 * m[i] + rest1 * g;
     const float vi = beta2 * v[i] + rest2 * g * g;
     m[i] = mi;

@@ -9,7 +9,7 @@
 __kernel void adamw(SLOT_OPERANDS, float beta1, float rest1, float beta2, float rest2, float eps,
                     float keep, float step_size, float root2) {
     FIND_SLOT
-    const float g = grad[i];
+    const float g = GRADIENT;
     const float mi = beta1 * m[i] + rest1 * g;
     const float vi = beta2 * v[i] + rest2 * g * g;
     m[i] = mi;

@@ -24,7 +24,7 @@ __kernel void rmsprop(SLOT_OPERANDS, float lr, float alpha, float rest, float ep
                       float decay) {
     FIND_SLOT
     const float w = param[i];
-    const float g = grad[i] + decay * w;
+    const float g = GRADIENT + decay * w;
     const float s = alpha * square[i] + rest * g * g;
     square[i] = s;
     float variance = s;

@@ -14,7 +14,7 @@
 __kernel void sgd(SLOT_OPERANDS, float lr, float momentum, float decay) {
     FIND_SLOT
     const float w = param[i];
-    float g = grad[i] + decay * w;
+    float g = GRADIENT + decay * w;
 #ifdef MOMENTUM
     const float speed = momentum * velocity[i] + g;
     velocity[i] = speed;

@@ -2,9 +2,10 @@
  *
  * The pass looks at what commits. Items of one depth do not depend on each other; of those, updates
  * of one op (flag TUTTI_OP_GROUP) with equal attributes become one node, and items are sorted by
- * depth. What is computed in between, such as clipped gradients, then waits for the whole group: so
- * the pass works on runs of items whose results need little memory together. */
+ * depth. What is computed in between then waits for the whole group: so the pass works on runs of
+ * items whose results need little memory together. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -61,6 +62,9 @@ static void find_depth(grouping *g, int32_t index) {
         if (tutti_op_mutates(node->op, i) && g->read[id] > before)
             before = g->read[id];
     }
+    const uint32_t factor = g->root[g->p->factor[index].id];
+    if (factor != 0 && g->wrote[factor] > before)
+        before = g->wrote[factor];
     const int32_t depth = g->depth[index] = item->alias ? before : before + 1;
     for (int32_t i = 0; i < node->n_in; i++) {
         const uint32_t id = g->root[node->in[i].id];
@@ -69,6 +73,8 @@ static void find_depth(grouping *g, int32_t index) {
         else if (g->read[id] < depth)
             g->read[id] = depth;
     }
+    if (factor != 0 && g->read[factor] < depth)
+        g->read[factor] = depth;
     if ((item->alias || is_update(item)) && node->n_out > 0)
         g->root[node->out[0].id] = g->root[node->in[0].id];
     for (int32_t i = 0; i < node->n_out; i++)
@@ -93,6 +99,7 @@ static int32_t find_members(const grouping *g, int32_t first, int32_t end,
     for (int32_t k = first; k < end && n < TUTTI_GROUP_SLOTS; k++) {
         const int64_t count = tutti_shape_sample_count(&items[k].node.in_type[0].shape);
         if (g->taken[k] || g->depth[k] != g->depth[first] || !alike(&items[k], &items[first]) ||
+            g->p->factor[k].id != g->p->factor[first].id ||
             (k > first && elements + count > ELEMENTS_MAX))
             continue;
         elements += count;
@@ -106,12 +113,14 @@ static tutti_status make_group(const grouping *g, const int32_t *members, int32_
     tutti_arena *arena = g->p->arena;
     const tutti_item *first = &g->p->items[members[0]];
     const int32_t n_in = first->node.n_in, n_out = first->node.n_out;
-    const size_t inputs = (size_t)(n * n_in), outputs = (size_t)(n * n_out);
+    const tutti_tensor factor = g->p->factor[members[0]];
+    const size_t inputs = (size_t)(n * n_in + (factor.id != 0)), outputs = (size_t)(n * n_out);
     tutti_group *group = tutti_arena_alloc(arena, sizeof *group);
     tutti_node_info *nodes = tutti_arena_array(arena, (size_t)n, sizeof *nodes);
     tutti_tensor *tensors = tutti_arena_array(arena, inputs + outputs, sizeof *tensors);
     tutti_type *types = tutti_arena_array(arena, inputs + outputs, sizeof *types);
-    const char *label = tutti_arena_printf(arena, "%s x %" PRId32, first->node.op->name, n);
+    const char *name = first->node.op->name;
+    const char *label = n == 1 ? name : tutti_arena_printf(arena, "%s x %" PRId32, name, n);
     if (group == NULL || nodes == NULL || tensors == NULL || types == NULL || label == NULL)
         return TUTTI_OUT_OF_MEMORY;
     for (int32_t m = 0; m < n; m++) {
@@ -125,7 +134,11 @@ static tutti_status make_group(const grouping *g, const int32_t *members, int32_
             types[inputs + (size_t)(m * n_out + i)] = nodes[m].out_type[i];
         }
     }
-    *group = (tutti_group){nodes, n, label};
+    if (factor.id != 0) {
+        tensors[inputs - 1] = factor;
+        types[inputs - 1] = g->p->graph->tensors[factor.id].type;
+    }
+    *group = (tutti_group){nodes, n, factor, label};
     *out = *first;
     out->node = (tutti_node_info){.op = &tutti_op_group,
                                   .attr = group,
@@ -148,7 +161,7 @@ static tutti_status take(grouping *g, int32_t index, int32_t end) {
     for (int32_t m = 0; m < n; m++)
         g->taken[members[m]] = true;
     tutti_item *out = &g->items[g->n_items++];
-    if (n > 1)
+    if (n > 1 || g->p->factor[index].id != 0)
         return make_group(g, members, n, out);
     *out = *item;
     return TUTTI_OK;
@@ -164,7 +177,10 @@ static tutti_status group_run(grouping *g, int32_t begin, int32_t end) {
         for (int32_t k = begin; k < end; k++)
             if (g->depth[k] == depth && !g->taken[k])
                 TUTTI_TRY(take(g, k, end));
-    if (g->n_items - n_before == end - begin)
+    bool any = g->n_items - n_before != end - begin;
+    for (int32_t k = begin; k < end; k++)
+        any |= g->p->factor[k].id != 0;
+    if (!any)
         memcpy(g->items + n_before, g->p->items + begin, (size_t)(end - begin) * sizeof *g->items);
     return TUTTI_OK;
 }
@@ -245,7 +261,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     TUTTI_TRY(status);
     tutti_candidate *only = &out->candidates[0];
     if (out->n_candidates != 1 || only->n_launches != 1 ||
-        only->launches[0].n_args < TUTTI_GROUP_SLOTS * (first->n_in + 1))
+        only->launches[0].n_args < TUTTI_GROUP_SLOTS * (first->n_in + 1) + (group->factor.id != 0))
         return tutti_op_fail(first, TUTTI_INTERNAL,
                              "TUTTI_OP_GROUP asks for one launch, by tutti_launch_slots");
     only->launches[0].attr = first->attr;
@@ -260,18 +276,39 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
         const tutti_cost one = member->op->cost(member, n);
         sum.flops += one.flops;
         sum.bytes += one.bytes;
+        if (group->factor.id != 0)
+            sum.flops += (double)tutti_shape_count(&member->in_type[1].shape, n);
     }
     return sum;
+}
+
+/* The gradient times the factor; NULL when memory runs out. */
+static float *scaled(const tutti_node_info *member, const float *grad, const float *factor) {
+    const size_t count = (size_t)tutti_shape_count(&member->in_type[1].shape, 0);
+    float *result = malloc((count + 1) * sizeof *result);
+    for (size_t i = 0; i < count && result != NULL; i++)
+        result[i] = (float)((double)grad[i] * (double)*factor);
+    return result;
 }
 
 static void ref(const tutti_ref_call *call) {
     const tutti_group *group = call->node->attr;
     for (int32_t m = 0; m < group->n_members; m++) {
         const tutti_node_info *member = &group->members[m];
-        member->op->ref(&(tutti_ref_call){.node = member,
-                                          .run = call->run,
-                                          .in = call->in + m * member->n_in,
-                                          .out = call->out + m * member->n_out});
+        void *in[TUTTI_GROUP_INPUTS_MAX];
+        memcpy(in, call->in + m * member->n_in, (size_t)member->n_in * sizeof *in);
+        float *grad = NULL;
+        if (group->factor.id != 0) {
+            in[1] = grad = scaled(member, in[1], call->in[call->node->n_in - 1]);
+            if (grad == NULL) {
+                memset(in[0], 0xFF, /* NaN */
+                       4 * (size_t)tutti_shape_count(&member->in_type[0].shape, 0));
+                continue;
+            }
+        }
+        member->op->ref(&(tutti_ref_call){
+            .node = member, .run = call->run, .in = in, .out = call->out + m * member->n_out});
+        free(grad);
     }
 }
 

@@ -13,11 +13,12 @@
  * elements repay that, 256 take a tenth longer. */
 #define TUTTI_GROUP_ITEMS 1024
 
-/* What attr of a group points to. Its inputs are those of the members, one behind the other; so are
- * its outputs. */
+/* What attr of a group points to. Its inputs are those of the members, one behind the other, then the
+ * factor, if there is one; its outputs are those of the members. */
 typedef struct tutti_group {
     const tutti_node_info *members; /* of one op, with equal attributes, in any order */
     int32_t n_members;
+    tutti_tensor factor; /* a scalar that the members' gradients are multiplied by; id 0: none */
     const char *label;
 } tutti_group;
 

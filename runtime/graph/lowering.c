@@ -249,8 +249,11 @@ void tutti_launch_slots(tutti_lowering *lowering, tutti_launch *launch,
     tutti_launch_range(launch, tutti_extent_const(items), 1, TUTTI_GROUP_ITEMS);
     if (group == NULL)
         return;
+    if (group->factor.id != 0)
+        tutti_launch_tensor(lowering, launch, group->factor);
     char options[32];
-    snprintf(options, sizeof options, "-DSLOTS=%d", TUTTI_GROUP_SLOTS);
+    snprintf(options, sizeof options, "-DSLOTS=%d%s", TUTTI_GROUP_SLOTS,
+             group->factor.id != 0 ? " -DSCALED" : "");
     add_options(lowering, launch, options);
 }
 

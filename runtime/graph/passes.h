@@ -1,5 +1,5 @@
-/* What the passes of tutti_program_make hand on: select, split, fuse, epilogue, prologue, group,
- * precision. */
+/* What the passes of tutti_program_make hand on: select, split, fuse, epilogue, prologue, factor,
+ * group, precision. */
 #ifndef TUTTI_GRAPH_PASSES_H
 #define TUTTI_GRAPH_PASSES_H
 
@@ -22,6 +22,8 @@ typedef struct tutti_passes {
     /* split, then those behind it */
     tutti_item *items;
     int32_t n_items;
+    /* factor */
+    tutti_tensor *factor; /* by item: of an update, what its gradient is multiplied by, or none */
     /* precision */
     tutti_dtype narrow; /* what results may be stored as; f32: as they are */
     tutti_dtype *dtype; /* by tensor: as it lies in memory */
@@ -32,6 +34,7 @@ TUTTI_MUST_USE tutti_status tutti_pass_split(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_fuse(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_epilogue(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_prologue(tutti_passes *passes);
+TUTTI_MUST_USE tutti_status tutti_pass_factor(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_group(tutti_passes *passes);
 TUTTI_MUST_USE tutti_status tutti_pass_precision(tutti_passes *passes);
 

@@ -48,6 +48,7 @@ static tutti_status make(tutti_passes *p, tutti_program *out) {
     TUTTI_TRY(tutti_pass_fuse(p));
     TUTTI_TRY(tutti_pass_epilogue(p));
     TUTTI_TRY(tutti_pass_prologue(p));
+    TUTTI_TRY(tutti_pass_factor(p));
     TUTTI_TRY(tutti_pass_group(p));
     TUTTI_TRY(tutti_pass_precision(p));
     *out = (tutti_program){

@@ -16,6 +16,7 @@
  *   fuse    replaces chains of elementwise nodes, equally placed and with no collective between, by
  *           one fused node; then makes such a node an epilogue of the op whose result it alone reads,
  *           or the prologue of a reduction that reads its result.
+ *   factor  gives updates the factor of clipping.
  *   group   makes one node of equal updates of several parameters.
  *   precision  chooses what lies in memory as f16 or bf16 where that is asked for (precision.c); the
  *           items, their order and what is exchanged stay the same.

@@ -2,6 +2,7 @@
  * OpenCL device the same bits as one launch each, for every optimizer. */
 #include "graph/on_device.h"
 
+#include "graph/graph.h"
 #include "graph/group.h"
 #include "graph/lowering.h"
 #include "graph/program.h"
@@ -82,7 +83,59 @@ static void equal_updates_are_grouped(void **state) {
                    "adamw x 2, adamw, adamw x 2");
 }
 
-/* The bytes of clipped gradients that exist at the same time. */
+/* Clipping: updates multiply by the factor themselves, but for LAMB's. */
+static void updates_take_the_factor(void **state) {
+    (void)state;
+    static const int64_t counts[] = {7, 2, 300};
+    for (int32_t kind = TUTTI_SGD; kind <= TUTTI_LAMB; kind++) {
+        tutti_graph *g = graph_of(
+            counts, 3, &(tutti_optimizer){.kind = (tutti_optimizer_kind)kind, .clip_norm = 1});
+        tutti_arena arena = {0};
+        const tutti_program p = program_of(g, &arena);
+        int32_t factors = 0, products = 0;
+        for (int32_t k = 0; k < p.n_items; k++) {
+            const tutti_node_info *node = &p.items[k].node;
+            if (p.items[k].kind == TUTTI_ITEM_NODE && node->op == &tutti_op_group) {
+                const tutti_group *group = node->attr;
+                factors += group->factor.id != 0 ? group->n_members : 0;
+                if (group->factor.id != 0)
+                    assert_int_equal(node->in[node->n_in - 1].id, group->factor.id);
+            }
+            products += p.items[k].kind == TUTTI_ITEM_NODE && p.items[k].commit &&
+                        node->op == &tutti_op_mul;
+        }
+        assert_int_equal(factors, kind == TUTTI_LAMB ? 0 : 3);
+        assert_int_equal(products, kind == TUTTI_LAMB ? 3 : 0);
+        tutti_arena_free(&arena);
+        tutti_graph_free(g);
+    }
+}
+
+/* SGD, of which each gradient goes through an op that no update takes. */
+static tutti_graph *bent_graph(const int64_t *counts, int32_t n) {
+    tutti_graph *g;
+    OK(tutti_graph_make(&g));
+    const tutti_tensor x = tutti_graph_input(g, "x", TUTTI_F32, 2, (int64_t[]){TUTTI_BATCH, 1});
+    tutti_tensor loss = tutti_mean(g, x, 0, NULL, false), params[64];
+    for (int32_t i = 0; i < n; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "p%d", (int)i);
+        params[i] =
+            tutti_graph_param(g, name, 1, &counts[i], (tutti_init){TUTTI_INIT_UNIFORM, -1, 1});
+        loss = tutti_add(g, loss, tutti_mean(g, tutti_mul(g, x, params[i]), 0, NULL, false));
+    }
+    OK(tutti_graph_set_loss(g, loss));
+    OK(tutti_graph_backward(g));
+    const tutti_sgd_attr attr = {
+        .update = {.lr_factor = 1, .lr = tutti_graph_scalar(g, "lr", 0.1F), .every = 1}};
+    for (int32_t i = 0; i < n; i++)
+        (void)tutti_sgd(g, params[i], tutti_tanh(g, g->tensors[params[i].id].grad),
+                        (tutti_tensor){0}, &attr);
+    OK(tutti_graph_freeze(g));
+    return g;
+}
+
+/* The bytes of such gradients that exist at the same time. */
 static int64_t most_held(const tutti_program *p, int32_t *out_groups) {
     int64_t held = 0, most = 0;
     *out_groups = 0;
@@ -96,8 +149,7 @@ static int64_t most_held(const tutti_program *p, int32_t *out_groups) {
             const int64_t bytes = 4 * tutti_shape_count(&members[m].in_type[0].shape, 1);
             if (strcmp(members[m].op->name, "sgd") == 0)
                 held -= bytes;
-            else if (strcmp(members[m].op->name, "mul") == 0 && item->commit &&
-                     members[m].in[0].id != members[m].in[1].id)
+            else if (strcmp(members[m].op->name, "tanh") == 0)
                 held += bytes;
         }
         most = held > most ? held : most;
@@ -107,7 +159,7 @@ static int64_t most_held(const tutti_program *p, int32_t *out_groups) {
     return most;
 }
 
-/* Clipped gradients wait for their group: no more of them than the largest alone, or than a small
+/* New gradients wait for their group: no more of them than the largest alone, or than a small
  * part of all that is updated. */
 static void groups_hold_little_back(void **state) {
     (void)state;
@@ -116,12 +168,11 @@ static void groups_hold_little_back(void **state) {
         int64_t counts[64], all = 0, largest = 0;
         const int32_t n = (int32_t)from(2, 64);
         for (int32_t i = 0; i < n; i++) {
-            /* Not one element: clipping it is fused with the factor. */
             counts[i] = from(0, 3) == 0 ? from(1000, 9000) : from(2, 300);
             all += counts[i];
             largest = counts[i] > largest ? counts[i] : largest;
         }
-        tutti_graph *g = graph_of(counts, n, &(tutti_optimizer){.clip_norm = 1});
+        tutti_graph *g = bent_graph(counts, n);
         tutti_arena arena = {0};
         const tutti_program p = program_of(g, &arena);
         int32_t groups;
@@ -209,13 +260,14 @@ static float *read_back(const buffers *b, uint32_t id) {
 static void compare_reference(const buffers *b, const tutti_node_info *node, float *const *got) {
     void *in[TUTTI_GROUP_SLOTS * 5], *out[TUTTI_GROUP_SLOTS];
     assert_true(node->n_in <= TUTTI_GROUP_SLOTS * 5);
+    const int32_t member_inputs = ((const tutti_group *)node->attr)->members[0].n_in;
     for (int32_t i = 0; i < node->n_in; i++) {
         const size_t bytes = count_of(b, node->in[i].id) * sizeof(float);
         in[i] = malloc(bytes);
         memcpy(in[i], b->before[node->in[i].id], bytes);
     }
     for (int32_t i = 0; i < node->n_out; i++)
-        out[i] = in[i * (node->n_in / node->n_out)];
+        out[i] = in[i * member_inputs];
     node->op->ref(&(tutti_ref_call){.node = node, .run = values(), .in = in, .out = out});
     for (int32_t i = 0; i < node->n_in; i++) {
         for (size_t k = 0; k < count_of(b, node->in[i].id); k++)
@@ -238,13 +290,13 @@ static void compare_group(tutti_kernels *kernels, buffers *b, const tutti_node_i
         got[i] = read_back(b, node->in[i].id);
     compare_reference(b, node, got);
     write_all(b, node);
-    for (int32_t m = 0; m < group->n_members; m++)
+    for (int32_t m = 0; m < group->n_members && group->factor.id == 0; m++)
         run(kernels, b, &group->members[m], &alone[m]);
     for (int32_t i = 0; i < node->n_in; i++) {
         const uint32_t id = node->in[i].id;
         const size_t count = count_of(b, id);
         float *expected = read_back(b, id);
-        if (memcmp(expected, got[i], (count + GUARD) * sizeof(float)) != 0)
+        if (group->factor.id == 0 && memcmp(expected, got[i], (count + GUARD) * sizeof(float)) != 0)
             fail_msg("%s: input %d of %zu elements differs from a launch of its own",
                      tutti_fused_label(node), (int)i, count);
         assert_memory_equal(got[i] + count, b->before[id] + count, GUARD * sizeof(float));
@@ -272,7 +324,8 @@ static int32_t compare_program(tutti_kernels *kernels, const tutti_graph *g, tut
                 OK(tutti_node_lower(&group->members[m], &device.info, 1, arena, &alone[m]));
             if (pass == 0) {
                 OK(tutti_kernels_want(kernels, only_launch(&together), "test"));
-                OK(tutti_kernels_want(kernels, only_launch(&alone[0]), "test"));
+                if (group->factor.id == 0)
+                    OK(tutti_kernels_want(kernels, only_launch(&alone[0]), "test"));
                 make_inputs(&b, node);
                 n_groups++;
             } else {
@@ -300,6 +353,8 @@ static void groups_give_the_same_bits(void **state) {
         {.kind = TUTTI_RMSPROP},
         {.kind = TUTTI_RMSPROP, .momentum = 0.5F, .centered = true, .weight_decay = 0.1F},
         {.kind = TUTTI_ADAGRAD},
+        {.kind = TUTTI_SGD, .momentum = 0.9F, .clip_norm = 1},
+        {.kind = TUTTI_ADAMW, .weight_decay = 0.01F, .clip_norm = 1},
     };
     tutti_kernels *kernels;
     OK(tutti_kernels_make(NULL, &device, &kernels));
@@ -309,7 +364,8 @@ static void groups_give_the_same_bits(void **state) {
         int64_t counts[20];
         const int32_t n = (int32_t)from(18, 20);
         for (int32_t k = 0; k < n; k++)
-            counts[k] = from(0, 2) == 0 ? from(1, 5000) : from(1, 100);
+            counts[k] =
+                optimizers[i].clip_norm > 0 || from(0, 2) == 0 ? from(2, 5000) : from(1, 100);
         counts[from(0, n - 1)] = TUTTI_GROUP_ITEMS;
         counts[from(0, n - 1)] = 3 * TUTTI_GROUP_ITEMS + 1;
         tutti_arena arena = {0};
@@ -318,15 +374,15 @@ static void groups_give_the_same_bits(void **state) {
         tutti_arena_free(&arena);
         tutti_graph_free(g);
     }
-    assert_int_equal(n_groups, 2 * (8 + 2));
+    assert_int_equal(n_groups, 2 * (10 + 2));
     tutti_kernels_free(kernels);
 }
 
 int main(void) {
     tutti_rng_begin(&rng, test_seed(), 0);
     tutti_log_set(quiet, NULL);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(equal_updates_are_grouped),
-                                       cmocka_unit_test(groups_hold_little_back),
-                                       cmocka_unit_test(groups_give_the_same_bits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_updates_are_grouped), cmocka_unit_test(updates_take_the_factor),
+        cmocka_unit_test(groups_hold_little_back), cmocka_unit_test(groups_give_the_same_bits)};
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -255,7 +255,10 @@ enum {
     TUTTI_OP_GROUP = 1 << 10,
     /* Elementwise work on input 0 may be fused into the op: see tutti_launch_prologue. No launch has
      * an argument that the host computes. */
-    TUTTI_OP_PROLOGUE = 1 << 11
+    TUTTI_OP_PROLOGUE = 1 << 11,
+    /* With TUTTI_OP_GROUP: input 1 is a gradient, which the kernel reads by GRADIENT of update.clh, so
+     * that a factor for all gradients may be fused into the op. */
+    TUTTI_OP_GRADIENT = 1 << 12
 };
 
 #define TUTTI_EXAMPLE_IN 8
