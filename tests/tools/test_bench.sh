@@ -176,6 +176,7 @@ END
 TUTTI_BENCH_SCRIPTS=$dir/scripts expect 0 train --filter mlp --peers torch --json --rounds 8
 json '[(r["variant"], r["ms_per_step"], r["best_ms"], r["peak_mib"]) for r in of("train")[1:]] == [
       ("odd", 13500, 10000, 5), ("mlp", 1000, 1000, 6)]'
+json 'all(r.keys() == of("train")[0].keys() for r in of("train")) and of("train")[1]["gflops"] is None'
 json 'abs(of("train")[1]["ratio"] * of("train")[0]["ms_per_step"] / 13500 - 1) < 1e-9'
 
 [ "$failures" -eq 0 ] || exit 1

@@ -110,6 +110,17 @@ static cJSON *result_row(const tool_net *net, const char *who, const char *how, 
     return row;
 }
 
+/* What a row of this kind does not know is null. */
+static tutti_status put_result(const bench *b, cJSON *row) {
+    static const char *const keys[] = {"peak_mib", "start_peak_mib", "planned_mib",
+                                       "gflops",   "share",          "gb_per_s",
+                                       "loss",     "ratio",          "gain"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!cJSON_HasObjectItem(row, keys[i]))
+            bench_text(row, keys[i], NULL);
+    return bench_put(b, row);
+}
+
 /* Operations and bytes of all ops of a step, on whichever device, each tensor of an op once. */
 static tutti_cost cost_of(const tutti_plan *plan, int64_t batch) {
     tutti_cost sum = {0};
@@ -140,14 +151,9 @@ static tutti_status put_own(const bench *b, training *t, double steps_mib, doubl
     bench_number(row, "share", cost.flops / median_s * 1e-9 / b->limits.fma_gflops);
     bench_number(row, "gb_per_s", cost.bytes / median_s * 1e-9);
     bench_number(row, "loss", t->data.loss);
-    bench_text(row, "ratio", NULL);
     *out_median_s = median_s;
-    return bench_put(b, row);
+    return put_result(b, row);
 }
-
-/* Members that only Tutti's rows know. */
-static const char *const own_keys[] = {"start_peak_mib", "planned_mib", "gflops",
-                                       "share",          "gb_per_s",    "loss"};
 
 static tutti_status put_peer(const bench *b, const tool_net *net, bench_peer *peer, double own_s) {
     bench_peer_result results[BENCH_VARIANTS_MAX];
@@ -164,9 +170,7 @@ static tutti_status put_peer(const bench *b, const tool_net *net, bench_peer *pe
                                 results[i].best_s);
         bench_number(row, "peak_mib", results[i].peak_mib);
         bench_number(row, "ratio", results[i].median_s / own_s);
-        for (size_t k = 0; k < sizeof own_keys / sizeof *own_keys; k++)
-            bench_text(row, own_keys[k], NULL);
-        TUTTI_TRY(bench_put(b, row));
+        TUTTI_TRY(put_result(b, row));
     }
     return TUTTI_OK;
 }
@@ -206,7 +210,7 @@ static tutti_status put_variants(const bench *b, training *t) {
         bench_number(row, "gain", f32_s / median_s);
         bench_number(row, "planned_mib", planned / 1048576);
         bench_number(row, "loss", t[i].data.loss);
-        TUTTI_TRY(bench_put(b, row));
+        TUTTI_TRY(put_result(b, row));
     }
     return TUTTI_OK;
 }
