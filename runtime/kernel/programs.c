@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strbuf.h"
@@ -64,6 +65,21 @@ static tutti_status compile(const tutti_device *device, const char *op, const ch
     }
     *out = program;
     return TUTTI_OK;
+}
+
+/* "…): file.cl:3: error …" gets the path of a file that is not the library's own. */
+static tutti_status name_origin(const tutti_kernels *kernels, tutti_status status) {
+    char file[256], where[4096];
+    const char *at = strstr(tutti_error_message(), "): ");
+    if (at == NULL)
+        return status;
+    snprintf(file, sizeof file, "%.*s", (int)strcspn(at + 3, ": "), at + 3);
+    for (int32_t i = 0; i < kernels->path.n_directories && file[0] != '\0'; i++) {
+        snprintf(where, sizeof where, "%s/%s", kernels->path.directories[i], file);
+        if (tutti_file_exists(where))
+            return tutti_fail_context(status, "%s", where);
+    }
+    return status;
 }
 
 static void make_key(const tutti_device *device, const char *source, const char *options,
@@ -164,7 +180,9 @@ static tutti_status make(tutti_kernels *kernels, const char *op, const char *nam
                             "kernels: compiling for %s; later starts find them compiled",
                             kernels->device->info.id);
         }
-        TUTTI_TRY(compile(kernels->device, op, name, source, options, out));
+        const tutti_status status = compile(kernels->device, op, name, source, options, out);
+        if (status != TUTTI_OK)
+            return status == TUTTI_BUILD_FAILED ? name_origin(kernels, status) : status;
         if (seen)
             kernels->stats.from_driver++;
         else {

@@ -173,7 +173,8 @@ static void errors_name_op_device_file_and_line(void **state) {
     OK(tutti_kernels_want(kernels, &worse, "second_op"));
     OK(tutti_kernels_want(kernels, &good, "third_op"));
     char part[600];
-    snprintf(part, sizeof part, "first_op on cpu.0 (%s): inner.clh:3: ", device.info.name);
+    snprintf(part, sizeof part, "%s/inner.clh: first_op on cpu.0 (%s): inner.clh:3: ", directory,
+             device.info.name);
     FAILS(TUTTI_BUILD_FAILED, part, tutti_kernels_build(kernels));
     assert_non_null(strstr(tutti_error_message(), "missing_thing"));
     tutti_bound_launch *bound;
