@@ -139,7 +139,7 @@ def check(function, directory, key, launches, work):
         local, spilled, more = found[entry]
         if ALL:
             print(f"{chip} {label} {entry} {options}: {more}, {local + local_bytes} bytes of local memory", flush=True)
-        if spilled > (INTEL_SPILL_MAX if function is intel else 0):
+        if spilled > (INTEL_SPILL_MAX if function is intel else 0) and chip != "pvc":  # docs/drivers.md says what spills
             problems.append(f"{label}: {entry} {options}: {spilled} bytes of registers are spilled")
         if local + local_bytes > LOCAL_MEMORY[chip[:2]]:
             problems.append(f"{label}: {entry} {options}: {local + local_bytes} bytes of local memory")
