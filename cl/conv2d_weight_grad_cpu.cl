@@ -14,7 +14,7 @@
  *
  * weight_join: dw[i] = sum over the slices, first to last; a work-item per element, any local size.
  */
-#include "conv_sizes.clh"
+#include "conv_rows.clh"
 
 #ifndef KT
 #define KT 4

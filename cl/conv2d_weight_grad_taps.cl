@@ -12,7 +12,7 @@
  *
  * taps_join: dw = sum over the slices, first to last; a work-item per (column, block of 16
  * channels): global (columns, groups * blocks), any local size. */
-#include "conv_sizes.clh"
+#include "conv_rows.clh"
 #include "transpose16.clh"
 
 #ifndef CT

@@ -7,7 +7,7 @@
  * images are one list, so that small images fill panels, too: global (ceil(images * OH * OW / (16 *
  * PV * each)), groups). It copies the panel of x to local memory and multiplies in register tiles of
  * KT channels x PV vectors. panel: 16 * PV * C floats. Takes an epilogue. */
-#include "conv_sizes.clh"
+#include "conv_rows.clh"
 #include "epilogue.clh"
 
 #ifndef KT

@@ -13,7 +13,8 @@
  *
  * The third dimension cuts K in `splits` parts: part s writes its partial product to
  * c + s * M * N, for matmul_join.cl. splits is 1 without.
- * Local memory: 2 * BK * (BM + BN) floats. Takes an epilogue when splits is 1.
+ * Local memory: 2 * BK * (BM + BN) floats. Takes a prologue to A or B
+ * (load.clh), and an epilogue when splits is 1.
  */
 #ifndef BM
 #define BM 64
@@ -63,7 +64,7 @@ static inline void store_strip(__local float4 *strip, const float4 *next, const 
 __kernel __attribute__((reqd_work_group_size(LX, LY, 1))) void
 matmul_tile(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
             __global float *restrict c, int M, int N, int K,
-            int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
+            int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS PROLOGUE_PARAMETERS) {
     __local float4 strip_a[2][BK * BM / 4];
     __local float4 strip_b[2][BK * BN / 4];
     const int id = (int)get_local_id(1) * LX + (int)get_local_id(0);
@@ -84,8 +85,8 @@ matmul_tile(__global const A_WORD *restrict a, __global const B_WORD *restrict b
             sum[i][j] = (float4)(0.0f);
 
     float4 next_a[QUADS(BM)], next_b[QUADS(BN)];
-    load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k_begin, k_end);
-    load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k_begin, k_end);
+    load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k_begin, k_end PROLOGUE_ARGUMENTS);
+    load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k_begin, k_end PROLOGUE_ARGUMENTS);
     store_strip(strip_a[0], next_a, id, !TRANS_A, BM);
     store_strip(strip_b[0], next_b, id, TRANS_B, BN);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -94,8 +95,8 @@ matmul_tile(__global const A_WORD *restrict a, __global const B_WORD *restrict b
     for (int k0 = k_begin; k0 < k_end; k0 += BK) {
         const bool more = k0 + BK < k_end;
         if (more) {
-            load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k0 + BK, k_end);
-            load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k0 + BK, k_end);
+            load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k0 + BK, k_end PROLOGUE_ARGUMENTS);
+            load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k0 + BK, k_end PROLOGUE_ARGUMENTS);
         }
         __local const float4 *from_a = strip_a[now], *from_b = strip_b[now];
 /* AMD's and Intel's compilers load ahead for all steps that are unrolled, and run out of registers. */

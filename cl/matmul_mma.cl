@@ -13,7 +13,8 @@
  *
  * Strips lie in local memory as in global memory, in float4s: rows of one operand row or of one k,
  * with gaps such that 32 neighbours who read a block meet 32 banks.
- * Local memory: 2 * (BM + BN) * (BK + 8) floats at most. Takes an epilogue when splits is 1.
+ * Local memory: 2 * (BM + BN) * (BK + 8) floats at most. Takes a prologue to A or B
+ * (load.clh), and an epilogue when splits is 1.
  */
 #ifndef BM
 #define BM 64
@@ -126,7 +127,7 @@ static inline void load_b(__local const float *strip, const int j, const int k, 
 __kernel __attribute__((reqd_work_group_size(LX, LY, 1))) void
 matmul_mma(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
            __global float *restrict c, int M, int N, int K,
-           int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
+           int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS PROLOGUE_PARAMETERS) {
     __local float4 strip_a[2][STRIP(BM, !TRANS_A) / 4];
     __local float4 strip_b[2][STRIP(BN, TRANS_B) / 4];
     MMA_STATE
@@ -147,8 +148,8 @@ matmul_mma(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
             sum[i][j][0] = sum[i][j][1] = sum[i][j][2] = sum[i][j][3] = 0.0f;
 
     float4 next_a[QUADS(BM)], next_b[QUADS(BN)];
-    load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k_begin, k_end);
-    load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k_begin, k_end);
+    load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k_begin, k_end PROLOGUE_ARGUMENTS);
+    load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k_begin, k_end PROLOGUE_ARGUMENTS);
     store_strip(strip_a[0], next_a, id, !TRANS_A, BM);
     store_strip(strip_b[0], next_b, id, TRANS_B, BN);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -157,8 +158,8 @@ matmul_mma(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
     for (int k0 = k_begin; k0 < k_end; k0 += BK) {
         const bool more = k0 + BK < k_end;
         if (more) {
-            load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k0 + BK, k_end);
-            load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k0 + BK, k_end);
+            load_strip(a, 0, next_a, id, !TRANS_A, BM, M, K, LDA, i0, k0 + BK, k_end PROLOGUE_ARGUMENTS);
+            load_strip(b, 1, next_b, id, TRANS_B, BN, N, K, LDB, j0, k0 + BK, k_end PROLOGUE_ARGUMENTS);
         }
         __local const float *from_a = (__local const float *)strip_a[now];
         __local const float *from_b = (__local const float *)strip_b[now];

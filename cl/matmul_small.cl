@@ -2,7 +2,7 @@
  *
  * A is [M][K], or [K][M] with TRANS_A; B is [K][N], or [N][K] with TRANS_B. Any M, N >= 1, K >= 0.
  * Global size M * N or more. For products too small to repay tiles. Operands of 2 bytes:
- * operand.clh. Takes an epilogue.
+ * operand.clh. Takes an epilogue, and a prologue to A or B (load.clh).
  */
 #ifndef TRANS_A
 #define TRANS_A 0
@@ -24,26 +24,25 @@
 #include "operand.clh"
 
 __kernel void matmul_small(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
-                           __global float *restrict c, int M, int N, int K LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
+                           __global float *restrict c, int M, int N, int K LEAD_PARAMETERS EPILOGUE_PARAMETERS PROLOGUE_PARAMETERS) {
     int index = (int)get_global_id(0);
     LEAD(index, M * N)
     if (index >= M * N)
         return;
     const int m = index / N, n = index - m * N;
-    __global const A_WORD *x = a + (TRANS_A ? m : m * LDA);
-    __global const B_WORD *y = b + (TRANS_B ? n * LDB : n);
+    const int x = TRANS_A ? m : m * LDA, y = TRANS_B ? n * LDB : n;
     const int step_x = TRANS_A ? LDA : 1, step_y = TRANS_B ? 1 : LDB;
     /* Four sums: shorter dependency chains and smaller rounding errors. */
     float s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
     int k = 0;
     for (; k + 4 <= K; k += 4) {
-        s0 = fma(A_AT(x, (k + 0) * step_x), B_AT(y, (k + 0) * step_y), s0);
-        s1 = fma(A_AT(x, (k + 1) * step_x), B_AT(y, (k + 1) * step_y), s1);
-        s2 = fma(A_AT(x, (k + 2) * step_x), B_AT(y, (k + 2) * step_y), s2);
-        s3 = fma(A_AT(x, (k + 3) * step_x), B_AT(y, (k + 3) * step_y), s3);
+        s0 = fma(A_AT(a, x + (k + 0) * step_x), B_AT(b, y + (k + 0) * step_y), s0);
+        s1 = fma(A_AT(a, x + (k + 1) * step_x), B_AT(b, y + (k + 1) * step_y), s1);
+        s2 = fma(A_AT(a, x + (k + 2) * step_x), B_AT(b, y + (k + 2) * step_y), s2);
+        s3 = fma(A_AT(a, x + (k + 3) * step_x), B_AT(b, y + (k + 3) * step_y), s3);
     }
     for (; k < K; k++)
-        s0 = fma(A_AT(x, k * step_x), B_AT(y, k * step_y), s0);
+        s0 = fma(A_AT(a, x + k * step_x), B_AT(b, y + k * step_y), s0);
     c[index] = (s0 + s1) + (s2 + s3);
     EPILOGUE(c - LEAD_FIRST, LEAD_FIRST + index, 1);
 }

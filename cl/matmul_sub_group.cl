@@ -6,7 +6,8 @@
  * straight from memory, and gets A from its neighbours, of whom each has read another k of a row (with
  * TRANS_A another row of a k). No local memory, no barriers.
  * Local size: (SG, LY), sub-groups above one another. BM is TM * LY, BN is SG * TN; with TRANS_A TM is
- * at most SG. Takes an epilogue when splits is 1.
+ * at most SG. Takes a prologue to A or B (load.clh), and an
+ * epilogue when splits is 1.
  */
 #ifndef SG
 #define SG 16
@@ -47,7 +48,7 @@
 #define BN (SG * TN)
 
 /* Four neighbours at any address. */
-#if defined(B_F16) || defined(B_BF16)
+#if defined(B_F16) || defined(B_BF16) || PROLOGUE_OF == 1
 #define B_ANY4(b, i) (float4)(B_AT(b, i), B_AT(b, (i) + 1), B_AT(b, (i) + 2), B_AT(b, (i) + 3))
 #else
 #define B_ANY4(b, i) vload4(0, (b) + (i))
@@ -73,7 +74,7 @@
 __kernel __attribute__((reqd_work_group_size(SG, LY, 1))) SUB_GROUP void
 matmul_sub_group(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
                  __global float *restrict c, int M, int N, int K,
-                 int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS) {
+                 int splits LEAD_PARAMETERS EPILOGUE_PARAMETERS PROLOGUE_PARAMETERS) {
     BROADCAST_STATE
     const int lane = (int)get_local_id(0);
     int group = (int)get_group_id(0);

@@ -11,7 +11,6 @@
 
 #include "base/status.h"
 #include "graph/generate.h"
-#include "graph/lowering.h"
 
 #define ENTRY_MAX   64
 #define LOCAL_SIZE  256
@@ -74,7 +73,7 @@ static tutti_status put_kernel(tutti_strbuf *text, const tutti_node_info *node,
                         ", 1, 1))) void %s(\n    const int %s",
                         f->strip > 0 ? "#include \"loop.clh\"\n" : "", f->local, entry,
                         f->columns > 0 ? "rows" : "total");
-    tutti_put_parameters(text, node, none, out_needs, ",\n    ", "");
+    tutti_put_parameters(text, node, none, out_needs, ",\n    ", "", "");
     if (f->columns > 0) {
         tutti_strbuf_printf(text,
                             ") {\n"

@@ -16,7 +16,6 @@
 #include "base/status.h"
 #include "graph/attach.h"
 #include "graph/generate.h"
-#include "graph/lowering.h"
 
 /* The pass. */
 
@@ -109,7 +108,7 @@ static tutti_status put_code(tutti_strbuf *text, const tutti_epilogue *e,
     tutti_put_preludes(text, chain, out_needs);
     tutti_strbuf_puts(text, "static inline void tutti_epilogue(\n"
                             "    __global float *out0, const size_t first, const uint count");
-    tutti_put_parameters(text, node, base, out_needs, ",\n    ", "");
+    tutti_put_parameters(text, node, base, out_needs, ",\n    ", "", "");
     tutti_strbuf_puts(text, ") {\n"
                             "    for (uint done = 0; done < count;) {\n"
                             "    const uint begin = (uint)first + done;\n");
@@ -138,10 +137,10 @@ static tutti_status put_code(tutti_strbuf *text, const tutti_epilogue *e,
                             "    }\n"
                             "}\n"
                             "#define EPILOGUE_PARAMETERS ");
-    tutti_put_parameters(text, node, base, out_needs, ", ", "restrict ");
+    tutti_put_parameters(text, node, base, out_needs, ", ", "restrict ", "");
     tutti_strbuf_puts(text, "\n#define EPILOGUE(to, first, count) "
                             "tutti_epilogue(to, (size_t)(first), (uint)(count)");
-    tutti_put_parameters(text, node, base, out_needs, ", ", NULL);
+    tutti_put_parameters(text, node, base, out_needs, ", ", NULL, "");
     tutti_strbuf_puts(text, ")\n");
     text->failed |= body.failed;
     tutti_strbuf_free(&body);
@@ -154,15 +153,8 @@ static tutti_status make_code(const tutti_epilogue *e, const tutti_device_info *
     const tutti_fused_chain chain = tutti_fused_chain_of(&e->rest, &single);
     tutti_chain_needs needs = {0};
     tutti_strbuf text = {0};
-    tutti_status status = put_code(&text, e, &chain, device, &needs);
-    *code = (tutti_attached_code){0};
-    if (status == TUTTI_OK && !text.failed)
-        code->text = tutti_arena_strdup(out->arena, text.text);
-    if (status == TUTTI_OK && code->text == NULL)
-        status = tutti_fail_memory(text.length, "a generated kernel");
-    tutti_strbuf_free(&text);
-    tutti_launch_chain(out, &code->parameters, &e->rest, e->base.out[0], &needs);
-    return status;
+    const tutti_status status = put_code(&text, e, &chain, device, &needs);
+    return tutti_attach_code(&text, status, &e->rest, e->base.out[0], &needs, out, code);
 }
 
 /* The result of the op alone has no memory of its own: it is that of the first output, or scratch

@@ -221,10 +221,13 @@ static tutti_status build(fusion *f, const chain *c, tutti_item *out) {
 /* Lets elementwise items, and what may get elementwise work on its input, read what aliases stand for,
  * under the shape of the alias. */
 static tutti_status read_through(const tutti_passes *p, const int32_t *alias, tutti_item *item) {
-    const bool first = (item->node.op->flags & TUTTI_OP_PROLOGUE) != 0;
-    const int32_t n = can_fuse(item) ? item->node.n_in : first ? 1 : 0;
-    for (int32_t i = 0; i < n; i++) {
+    const tutti_op *op = item->node.op;
+    const uint32_t first = (op->flags & TUTTI_OP_PROLOGUE) != 0, loads = p->loads ? op->loads : 0;
+    const uint32_t inputs = can_fuse(item) ? UINT32_MAX : loads | first;
+    for (int32_t i = 0; i < item->node.n_in && i < 32; i++) {
         tutti_tensor tensor = item->node.in[i];
+        if ((inputs >> i & 1) == 0)
+            continue;
         while (alias[tensor.id] >= 0)
             tensor = p->items[alias[tensor.id]].node.in[0];
         if (tensor.id == item->node.in[i].id)

@@ -36,17 +36,22 @@ typedef struct tutti_epilogue {
 } tutti_epilogue;
 
 /* What attr of a node points to that takes a prologue. Its inputs are those of `chain`, then those of
- * `base` behind the first; its outputs are those of `base`, then `kept`. */
+ * `base` but for input `slot`; its outputs are those of `base`, then `kept`. */
 typedef struct tutti_prologue {
     tutti_node_info chain; /* a fused or an elementwise node */
-    tutti_node_info base;  /* an op with the flag TUTTI_OP_PROLOGUE; input 0 is output `loaded` */
-    int32_t loaded;
+    /* An op with the flag TUTTI_OP_PROLOGUE, slot being 0, or one that loads that input, perhaps with
+     * an epilogue; input `slot` is output `loaded`. */
+    tutti_node_info base;
+    int32_t slot, loaded;
     tutti_node_info
         kept; /* the chain as the kernel computes it: with the outputs that others read */
     tutti_fused_chain members; /* of `kept` */
     int32_t result;            /* the member that `base` loads */
     const char *label;
 } tutti_prologue;
+
+/* The node within: the op that has an epilogue, a prologue or both; else the node itself. */
+const tutti_node_info *tutti_fused_core(const tutti_node_info *node);
 
 /* A chain of one node. */
 typedef struct tutti_single_chain {

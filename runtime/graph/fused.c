@@ -87,11 +87,18 @@ tutti_fused_chain tutti_fused_chain_of(const tutti_node_info *node, tutti_single
                                .label = node->op->name};
 }
 
+const tutti_node_info *tutti_fused_core(const tutti_node_info *node) {
+    if (node->op == &tutti_op_prologue)
+        return tutti_fused_core(&((const tutti_prologue *)node->attr)->base);
+    return node->op == &tutti_op_epilogue ? &((const tutti_epilogue *)node->attr)->base : node;
+}
+
 int32_t tutti_fused_size(const tutti_node_info *node) {
+    const tutti_prologue *l = node->op == &tutti_op_prologue ? node->attr : NULL;
     if (node->op == &tutti_op_epilogue)
         return 1 + tutti_fused_size(&((const tutti_epilogue *)node->attr)->rest);
-    if (node->op == &tutti_op_prologue)
-        return 1 + tutti_fused_size(&((const tutti_prologue *)node->attr)->chain);
+    if (l != NULL)
+        return tutti_fused_size(&l->chain) + tutti_fused_size(&l->base);
     return node->op == &tutti_op_fused ? ((const tutti_fused_chain *)node->attr)->n_members : 1;
 }
 

@@ -13,36 +13,6 @@
 
 #define EXPR_MAX 4096
 
-static uint32_t host_seed_lo(const tutti_run_values *run, const void *attr) {
-    (void)attr;
-    return (uint32_t)run->seed;
-}
-
-static uint32_t host_seed_hi(const tutti_run_values *run, const void *attr) {
-    (void)attr;
-    return (uint32_t)(run->seed >> 32);
-}
-
-static uint32_t host_step(const tutti_run_values *run, const void *attr) {
-    (void)attr;
-    return (uint32_t)run->step;
-}
-
-static uint32_t host_sample_lo(const tutti_run_values *run, const void *attr) {
-    (void)attr;
-    return (uint32_t)(uint64_t)run->sample_begin;
-}
-
-static uint32_t host_sample_hi(const tutti_run_values *run, const void *attr) {
-    (void)attr;
-    return (uint32_t)((uint64_t)run->sample_begin >> 32);
-}
-
-static float host_inv_batch(const tutti_run_values *run, const void *attr) {
-    (void)attr;
-    return (float)(1.0 / (double)run->n_global);
-}
-
 static bool is_word(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
@@ -191,10 +161,6 @@ int64_t tutti_chain_columns(const tutti_node_info *node, const tutti_fused_chain
     return columns == INT64_MAX ? 0 : columns;
 }
 
-static const char *c_type(tutti_dtype dtype) {
-    return dtype == TUTTI_I32 ? "int" : tutti_dtype_is_narrow(dtype) ? "ushort" : "float";
-}
-
 void tutti_put_storage(tutti_strbuf *text, const tutti_node_info *node,
                        const tutti_fused_chain *chain, const tutti_device_info *device) {
     bool any = false;
@@ -282,6 +248,14 @@ static tutti_status put_members(tutti_strbuf *body, const tutti_fused_chain *cha
     return status;
 }
 
+/* FNV-1a. */
+static uint32_t hash_of(const char *text) {
+    uint32_t hash = 2166136261U;
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 16777619U;
+    return hash;
+}
+
 void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain,
                         const tutti_chain_needs *needs) {
     if (needs->n_streams > 0)
@@ -293,8 +267,12 @@ void tutti_put_preludes(tutti_strbuf *text, const tutti_fused_chain *chain,
             const char *other = chain->members[k].node.op->expr_prelude;
             seen = other != NULL && strcmp(prelude, other) == 0;
         }
+        /* One kernel may get two chains. */
+        const uint32_t hash = seen ? 0 : hash_of(prelude);
         if (!seen)
-            tutti_strbuf_printf(text, "%s\n", prelude);
+            tutti_strbuf_printf(
+                text, "#ifndef PRELUDE_%08" PRIx32 "\n#define PRELUDE_%08" PRIx32 "\n%s\n#endif\n",
+                hash, hash, prelude);
     }
 }
 
@@ -334,53 +312,6 @@ void tutti_put_quads(tutti_strbuf *text, const tutti_node_info *node,
             ".y, quad%" PRIu32 ".z, quad%" PRIu32 ".w};\n",
             needs->streams[k], needs->streams[k], needs->streams[k], needs->streams[k],
             needs->streams[k], needs->streams[k], needs->streams[k]);
-}
-
-void tutti_put_parameters(tutti_strbuf *text, const tutti_node_info *node, tutti_tensor base,
-                          const tutti_chain_needs *needs, const char *before, const char *types) {
-    static const char *const random[] = {"SEED_LO", "SEED_HI", "STEP", "sample_lo", "sample_hi"};
-    for (int32_t k = 0; k < node->n_in; k++) {
-        if (node->in[k].id == base.id)
-            continue;
-        tutti_strbuf_puts(text, before);
-        if (types != NULL)
-            tutti_strbuf_printf(text, "__global const %s *%s", c_type(node->in_type[k].dtype),
-                                types);
-        tutti_strbuf_printf(text, "in%" PRId32, k);
-    }
-    for (int32_t k = base.id != 0; k < node->n_out; k++) {
-        tutti_strbuf_puts(text, before);
-        if (types != NULL)
-            tutti_strbuf_printf(text, "__global %s *%s", c_type(node->out_type[k].dtype), types);
-        tutti_strbuf_printf(text, "out%" PRId32, k);
-    }
-    for (int32_t k = 0; k < needs->n_scalars; k++)
-        tutti_strbuf_printf(text, "%s%sS%" PRIu32, before, types != NULL ? "const float " : "",
-                            needs->scalars[k]);
-    if (needs->inv_batch)
-        tutti_strbuf_printf(text, "%s%sINV_BATCH", before, types != NULL ? "const float " : "");
-    for (size_t k = 0; needs->random && k < sizeof random / sizeof *random; k++)
-        tutti_strbuf_printf(text, "%s%s%s", before, types != NULL ? "const uint " : "", random[k]);
-}
-
-void tutti_launch_chain(tutti_lowering *out, tutti_launch *launch, const tutti_node_info *node,
-                        tutti_tensor base, const tutti_chain_needs *needs) {
-    for (int32_t k = 0; k < node->n_in; k++)
-        if (node->in[k].id != base.id)
-            tutti_launch_tensor(out, launch, node->in[k]);
-    for (int32_t k = base.id != 0; k < node->n_out; k++)
-        tutti_launch_tensor(out, launch, node->out[k]);
-    for (int32_t k = 0; k < needs->n_scalars; k++)
-        tutti_launch_scalar(out, launch, needs->scalars[k]);
-    if (needs->inv_batch)
-        tutti_launch_host_f32(out, launch, host_inv_batch);
-    if (needs->random) {
-        tutti_launch_host_u32(out, launch, host_seed_lo);
-        tutti_launch_host_u32(out, launch, host_seed_hi);
-        tutti_launch_host_u32(out, launch, host_step);
-        tutti_launch_host_u32(out, launch, host_sample_lo);
-        tutti_launch_host_u32(out, launch, host_sample_hi);
-    }
 }
 
 tutti_status tutti_put_values(tutti_strbuf *text, const tutti_node_info *node,

@@ -6,6 +6,7 @@
 
 #include "base/strbuf.h"
 #include "graph/fuse.h"
+#include "graph/lowering.h"
 
 #define TUTTI_CHAIN_SCALARS_MAX 16
 #define TUTTI_CHAIN_STREAMS_MAX 8
@@ -42,9 +43,11 @@ void tutti_put_words(tutti_strbuf *text, const tutti_node_info *node,
 void tutti_put_quads(tutti_strbuf *text, const tutti_node_info *node,
                      const tutti_chain_needs *needs);
 /* The parameters, or where types is NULL their names alone, each with `before` before it. Pointers
- * have the qualifier `types`. Leaves out the operand `base` and output 0 unless base.id is 0. */
+ * have the qualifier `types`, names begin with `prefix`. Leaves out the operand `base` and output 0
+ * unless base.id is 0. */
 void tutti_put_parameters(tutti_strbuf *text, const tutti_node_info *node, tutti_tensor base,
-                          const tutti_chain_needs *needs, const char *before, const char *types);
+                          const tutti_chain_needs *needs, const char *before, const char *types,
+                          const char *prefix);
 /* The arguments for them; `launch` continues with those of `needs`. */
 void tutti_launch_chain(tutti_lowering *out, tutti_launch *launch, const tutti_node_info *node,
                         tutti_tensor base, const tutti_chain_needs *needs);
@@ -59,5 +62,11 @@ void tutti_put_store(tutti_strbuf *text, const tutti_node_info *node, int32_t ou
 tutti_status tutti_put_body(tutti_strbuf *text, const tutti_node_info *node,
                             const tutti_fused_chain *chain, tutti_tensor base, int64_t columns,
                             tutti_chain_needs *out_needs);
+/* What a kernel of a file takes: the text, which is freed, and the arguments for the chain's
+ * parameters. `status` is that of writing the text. */
+TUTTI_MUST_USE tutti_status tutti_attach_code(tutti_strbuf *text, tutti_status status,
+                                              const tutti_node_info *node, tutti_tensor base,
+                                              const tutti_chain_needs *needs, tutti_lowering *out,
+                                              tutti_attached_code *code);
 
 #endif

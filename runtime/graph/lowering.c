@@ -192,17 +192,20 @@ void tutti_launch_host_u32(tutti_lowering *lowering, tutti_launch *launch, tutti
 
 /* True when there is code, and a launch of a file's kernel to take it. */
 static bool can_take(const tutti_launch *launch, const tutti_attached_code *code) {
-    return code != NULL && launch != NULL && launch->file != NULL;
+    return code != NULL && launch != NULL && (launch->file != NULL || launch->epilogue);
 }
 
 /* Makes the code part of the launch. */
 static void take(tutti_lowering *lowering, tutti_launch *launch, const tutti_attached_code *code) {
     launch->source =
-        tutti_arena_printf(lowering->arena, "%s#include \"%s\"\n", code->text, launch->file);
+        launch->epilogue
+            ? tutti_arena_printf(lowering->arena, "%s%s", code->text, launch->source)
+            : tutti_arena_printf(lowering->arena, "%s#include \"%s\"\n", code->text, launch->file);
     if (launch->source == NULL)
         keep(lowering, TUTTI_OUT_OF_MEMORY);
     launch->file = NULL;
-    launch->n_own_args = launch->n_args;
+    if (!launch->epilogue)
+        launch->n_own_args = launch->n_args;
     for (int32_t i = 0; i < code->parameters.n_args; i++)
         add_arg(lowering, launch, code->parameters.args[i]);
 }
@@ -224,6 +227,23 @@ void tutti_launch_prologue(tutti_lowering *lowering, tutti_launch *launch) {
             launch->args[i].u.tensor.id != code->loaded.id)
             launch->args[n++] = launch->args[i];
     launch->n_args = n;
+    take(lowering, launch, code);
+    launch->prologue = true;
+}
+
+void tutti_launch_loads(tutti_lowering *lowering, tutti_launch *launch) {
+    const tutti_attached_code *code = lowering->prologue;
+    if (!can_take(launch, code))
+        return;
+    const tutti_arg *other = NULL;
+    for (int32_t i = 0; i < launch->n_args && other == NULL; i++)
+        if (launch->args[i].kind == TUTTI_ARG_TENSOR &&
+            launch->args[i].u.tensor.id != code->loaded.id)
+            other = &launch->args[i];
+    for (int32_t i = 0; i < launch->n_args && other != NULL; i++)
+        if (launch->args[i].kind == TUTTI_ARG_TENSOR &&
+            launch->args[i].u.tensor.id == code->loaded.id)
+            launch->args[i] = *other;
     take(lowering, launch, code);
     launch->prologue = true;
 }

@@ -13,7 +13,7 @@
 typedef struct tutti_attached_code {
     const char *text;        /* before the kernel's own */
     tutti_launch parameters; /* its arguments come after the kernel's */
-    tutti_tensor loaded;     /* a prologue: what the kernel then does not have as an argument */
+    tutti_tensor loaded;     /* a prologue: what the kernel then does not read */
 } tutti_attached_code;
 
 struct tutti_lowering {

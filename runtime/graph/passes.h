@@ -22,6 +22,8 @@ typedef struct tutti_passes {
     /* split, then those behind it */
     tutti_item *items;
     int32_t n_items;
+    /* prologue */
+    bool loads; /* also for products and convolutions; fuse reads through reshapes for it */
     /* factor */
     tutti_tensor *factor; /* by item: of an update, what its gradient is multiplied by, or none */
     /* precision */

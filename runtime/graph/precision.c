@@ -44,14 +44,17 @@ static bool reads_as_is(const tutti_node_info *node, int32_t i) {
     }
     if (node->op == &tutti_op_prologue) {
         const tutti_prologue *l = node->attr;
-        return i < l->chain.n_in || takes_typed(&l->base, i - l->chain.n_in + 1);
+        const int32_t own = i - l->chain.n_in;
+        return own < 0 || reads_as_is(&l->base, own < l->slot ? own : own + 1);
     }
     return is_generated(node) || takes_typed(node, i);
 }
 
 static bool writes_as_is(const tutti_node_info *node, int32_t i) {
-    if (node->op == &tutti_op_prologue)
-        return i >= ((const tutti_prologue *)node->attr)->base.n_out;
+    if (node->op == &tutti_op_prologue) {
+        const tutti_prologue *l = node->attr;
+        return i >= l->base.n_out || writes_as_is(&l->base, i);
+    }
     return is_generated(node) || node->op == &tutti_op_epilogue;
 }
 
@@ -95,11 +98,14 @@ static void retype_parts(const choice *c, const tutti_node_info *node) {
     } else if (node->op == &tutti_op_prologue) {
         const tutti_prologue *l = node->attr;
         if (l->members.members[l->result].output < 0)
-            c->refused[l->base.in[0].id] = true;
+            c->refused[l->base.in[l->slot].id] = true;
         retype_node(c, &l->chain);
         retype_node(c, &l->kept);
-        retype(c, l->base.in + 1, l->base.in_type + 1, l->base.n_in - 1);
+        for (int32_t i = 0; i < l->base.n_in; i++)
+            if (i != l->slot)
+                retype(c, l->base.in + i, l->base.in_type + i, 1);
         retype(c, l->base.out, l->base.out_type, l->base.n_out);
+        retype_parts(c, &l->base);
     }
 }
 

@@ -60,16 +60,22 @@ static tutti_status make(tutti_passes *p, tutti_program *out) {
 
 tutti_status tutti_program_make(const tutti_graph *graph, tutti_mode mode, tutti_arena *arena,
                                 tutti_program *out) {
-    return tutti_program_make_narrow(graph, mode, TUTTI_F32, arena, out);
+    const tutti_program_options options = {.narrow = TUTTI_F32, .loads = true};
+    return tutti_program_make_for(graph, mode, options, arena, out);
 }
 
-tutti_status tutti_program_make_narrow(const tutti_graph *graph, tutti_mode mode,
-                                       tutti_dtype narrow, tutti_arena *arena, tutti_program *out) {
+tutti_status tutti_program_make_for(const tutti_graph *graph, tutti_mode mode,
+                                    tutti_program_options options, tutti_arena *arena,
+                                    tutti_program *out) {
     if (!graph->frozen)
         return tutti_fail(TUTTI_STATE, "program: the graph is not frozen");
     tutti_arena scratch = {0};
-    tutti_passes passes = {
-        .graph = graph, .mode = mode, .arena = arena, .scratch = &scratch, .narrow = narrow};
+    tutti_passes passes = {.graph = graph,
+                           .mode = mode,
+                           .arena = arena,
+                           .scratch = &scratch,
+                           .loads = options.loads,
+                           .narrow = options.narrow};
     const tutti_status status = make(&passes, out);
     tutti_arena_free(&scratch);
     return status;

@@ -15,7 +15,7 @@
  *           REDUCE and BROADCAST.
  *   fuse    replaces chains of elementwise nodes, equally placed and with no collective between, by
  *           one fused node; then makes such a node an epilogue of the op whose result it alone reads,
- *           or the prologue of a reduction that reads its result.
+ *           or the prologue of a reduction, product or convolution that reads its result.
  *   factor  gives updates the factor of clipping.
  *   group   makes one node of equal updates of several parameters.
  *   precision  chooses what lies in memory as f16 or bf16 where that is asked for (precision.c); the
@@ -84,13 +84,19 @@ static inline bool tutti_item_is_due(const tutti_item *item, uint64_t step) {
     return item->every <= 1 || (step + 1) % (uint64_t)item->every == 0;
 }
 
-/* Makes the program in the arena. graph must be frozen. */
+typedef struct tutti_program_options {
+    tutti_dtype
+        narrow; /* what intermediate results may be stored as (design 6); f32: as they are */
+    bool loads; /* kernels of GPUs compute what products and convolutions read (design 5) */
+} tutti_program_options;
+
+/* Makes the program of f32 in the arena, with all that the passes find. graph must be frozen. */
 TUTTI_MUST_USE tutti_status tutti_program_make(const tutti_graph *graph, tutti_mode mode,
                                                tutti_arena *arena, tutti_program *out);
-/* The same, with intermediate results in f16 or bf16 (design 6). */
-TUTTI_MUST_USE tutti_status tutti_program_make_narrow(const tutti_graph *graph, tutti_mode mode,
-                                                      tutti_dtype narrow, tutti_arena *arena,
-                                                      tutti_program *out);
+/* The same for certain devices. */
+TUTTI_MUST_USE tutti_status tutti_program_make_for(const tutti_graph *graph, tutti_mode mode,
+                                                   tutti_program_options options,
+                                                   tutti_arena *arena, tutti_program *out);
 /* A line per item; malloc'd. */
 TUTTI_MUST_USE tutti_status tutti_program_print(const tutti_graph *graph,
                                                 const tutti_program *program, char **out_text);

@@ -160,6 +160,7 @@ static void lower_plain(const tutti_node_info *node, tutti_lowering *out, const 
     tutti_launch_i32(out, launch, tutti_extent_const(node->n_in == 3));
     tutti_launch_i32(out, launch, count);
     tutti_launch_epilogue(out, launch);
+    tutti_launch_loads(out, launch);
     tutti_launch_range(launch, count, 1, 64);
 }
 
@@ -212,10 +213,11 @@ void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_range(launch, columns, 4, bn / 4);
     tutti_launch_range(launch, tutti_extent_const(p->k), tm, bm / tm);
     tutti_launch_range(launch, tutti_extent_const(p->groups * splits), 1, 1);
-    if (splits == 1) {
+    if (splits == 1)
         tutti_launch_epilogue(out, launch);
+    tutti_launch_loads(out, launch);
+    if (splits == 1)
         return;
-    }
     launch = tutti_candidate_launch(out, candidate, file, "conv_join", "%s", "");
     tutti_launch_scratch(out, launch, scratch);
     tutti_launch_tensor(out, launch, node->out[0]);

@@ -275,6 +275,7 @@ const tutti_op tutti_op_conv2d = {
     .n_in_max = 3,
     .n_out = 1,
     .flags = TUTTI_OP_EPILOGUE,
+    .loads = 1U << 0,
     .attr_size = sizeof(tutti_conv_attr),
     .infer = infer,
     .cost = cost,

@@ -386,6 +386,7 @@ const tutti_op tutti_op_conv2d_weight_grad = {
     .n_in_min = 2,
     .n_in_max = 2,
     .n_out = 1,
+    .loads = 1U << 0,
     .attr_size = sizeof(tutti_conv_attr),
     .infer = infer,
     .cost = cost,

@@ -155,6 +155,7 @@ static void lower_small(const tutti_node_info *node, tutti_lowering *out, const 
                                "-DTRANS_A=%d -DTRANS_B=%d", p->trans_a, p->trans_b);
     add_operands(node, out, launch, p);
     tutti_launch_epilogue(out, launch);
+    tutti_launch_loads(out, launch);
     tutti_launch_range(launch, tutti_extent_count(&node->out_type[0].shape), 1, 64);
 }
 
@@ -302,6 +303,7 @@ const tutti_op tutti_op_matmul = {
     .n_out = 1,
     .flags = TUTTI_OP_EPILOGUE,
     .typed = 3,
+    .loads = 1U << 0 | 1U << 1,
     .attr_size = sizeof(tutti_matmul_attr),
     .infer = infer,
     .cost = cost,

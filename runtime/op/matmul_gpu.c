@@ -231,10 +231,11 @@ static void lower_one(const tutti_node_info *node, tutti_lowering *out, const tu
     tutti_launch_range(launch, columns, gpu->per_item[0], gpu->local[0]);
     tutti_launch_range(launch, rows, gpu->per_item[1], gpu->local[1]);
     tutti_launch_range(launch, splits, 1, 1);
-    if (gpu->splits == 1) {
+    if (gpu->splits == 1)
         tutti_launch_epilogue(out, launch);
+    tutti_launch_loads(out, launch);
+    if (gpu->splits == 1)
         return;
-    }
     launch = tutti_candidate_launch(out, candidate, "matmul_join.cl", "matmul_join", "%s", "");
     tutti_launch_scratch(out, launch, scratch);
     tutti_launch_tensor(out, launch, node->out[0]);

@@ -79,15 +79,9 @@ static bool same_sources(const tutti_tune_request *a, const tutti_tune_request *
     return true;
 }
 
-/* The node that decides between the candidates. */
-static const tutti_node_info *base_of(const tutti_node_info *node) {
-    return node->op == &tutti_op_epilogue   ? &((const tutti_epilogue *)node->attr)->base
-           : node->op == &tutti_op_prologue ? &((const tutti_prologue *)node->attr)->base
-                                            : node;
-}
-
 static bool same_request(const tutti_tune_request *a, const tutti_tune_request *b) {
-    const tutti_node_info *x = base_of(a->node), *y = base_of(b->node);
+    /* The nodes that decide between the candidates. */
+    const tutti_node_info *x = tutti_fused_core(a->node), *y = tutti_fused_core(b->node);
     return x->op == y->op && a->n == b->n && x->n_in == y->n_in && x->n_out == y->n_out &&
            a->n_candidates == b->n_candidates && (x->attr == NULL) == (y->attr == NULL) &&
            (x->attr == NULL || memcmp(x->attr, y->attr, x->op->attr_size) == 0) &&

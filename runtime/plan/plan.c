@@ -118,9 +118,16 @@ tutti_dtype tutti_precision_dtype(tutti_precision precision) {
                                               : TUTTI_F32;
 }
 
+static bool is_cpu(const tutti_plan *plan, int32_t i) {
+    return (plan->runtime->devices[plan->devices[i].device].info.type & TUTTI_DEVICE_CPU) != 0;
+}
+
 /* Programs differ in what lies in memory how, not in their items: devices of different precision work
  * together. */
 static tutti_status draft_modes(tutti_plan *plan, tutti_draft_device *drafts) {
+    tutti_program_options options = {0};
+    for (int32_t i = 0; i < plan->n_devices; i++)
+        options.loads |= !is_cpu(plan, i);
     for (int mode = 0; mode < TUTTI_MODE_COUNT; mode++)
         for (int32_t i = 0; i < plan->n_devices; i++) {
             tutti_plan_device *device = &plan->devices[i];
@@ -129,12 +136,12 @@ static tutti_status draft_modes(tutti_plan *plan, tutti_draft_device *drafts) {
                 if (plan->devices[k].precision == device->precision)
                     same = &plan->devices[k].modes[mode].program;
             tutti_program program;
+            options.narrow = tutti_precision_dtype(device->precision);
             if (same != NULL)
                 program = *same;
             else
-                TUTTI_TRY(tutti_program_make_narrow(plan->graph, (tutti_mode)mode,
-                                                    tutti_precision_dtype(device->precision),
-                                                    &plan->arena, &program));
+                TUTTI_TRY(tutti_program_make_for(plan->graph, (tutti_mode)mode, options,
+                                                 &plan->arena, &program));
             TUTTI_TRY(draft_mode(plan, device, mode, &program, &drafts[i]));
         }
     return TUTTI_OK;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/status.h"
+#include "graph/fuse.h"
 #include "graph/labels.h"
 #include "graph/lowering.h"
 #include "op/ops.h"
@@ -146,6 +147,87 @@ static const tutti_device_info gpu = {.type = TUTTI_DEVICE_GPU,
                                       .max_work_item = {4096, 4096, 4096},
                                       .local_memory_bytes = 1 << 20};
 
+static void test_loads(void **state) {
+    (void)state;
+    /* Either operand of a product, also with an epilogue, and through a reshape; the images of a
+     * convolution. */
+    tutti_graph *g = fresh();
+    const tutti_tensor x = rows(g, "x", 6);
+    const tutti_tensor w = tutti_graph_param(g, "w", 2, (int64_t[]){6, 4}, zeros);
+    const tutti_tensor y = tutti_matmul(g, tutti_tanh(g, x), w, false, false);
+    output(g, "a", tutti_relu(g, y));
+    output(g, "b", tutti_matmul(g, x, tutti_abs(g, w), false, false));
+    const tutti_tensor image =
+        tutti_graph_input(g, "i", TUTTI_F32, 4, (int64_t[]){TUTTI_BATCH, 2, 5, 5});
+    const tutti_tensor taps = tutti_graph_param(g, "t", 4, (int64_t[]){3, 2, 3, 3}, zeros);
+    const tutti_tensor z = tutti_scale(g, image, 2), none = {0};
+    output(g, "c",
+           tutti_conv2d(g, tutti_reshape(g, z, 4, (int64_t[]){TUTTI_BATCH, 2, 5, 5}), taps, none,
+                        NULL));
+    const tutti_program p = expect(g, TUTTI_PREDICT, "tanh+matmul+relu abs+matmul scale+conv2d");
+    assert_int_equal(((const tutti_prologue *)p.items[1].node.attr)->slot, 1);
+    assert_int_equal(p.items[1].node.in[0].id, w.id);
+    assert_int_equal(p.items[1].node.in[1].id, x.id);
+    assert_int_equal(tutti_fused_size(&p.items[0].node), 3);
+    assert_ptr_equal(tutti_fused_core(&p.items[0].node)->op, &tutti_op_matmul);
+    /* Neither the chain's result nor the product's has memory. */
+    assert_false(p.used[y.id]);
+    /* Without GPUs all stays apart. */
+    tutti_program cpu;
+    assert_int_equal(tutti_program_make_for(g, TUTTI_PREDICT,
+                                            (tutti_program_options){.narrow = TUTTI_F32}, &arena,
+                                            &cpu),
+                     TUTTI_OK);
+    assert_int_equal(cpu.n_items, 6);
+    for (int32_t i = 0; i < cpu.n_items; i++)
+        assert_ptr_not_equal(cpu.items[i].node.op, &tutti_op_prologue);
+    done(g);
+
+    /* Not what others read, nor both operands at once, nor the weights of a convolution. */
+    g = fresh();
+    const tutti_tensor u = rows(g, "x", 6), t = tutti_tanh(g, u), s = tutti_abs(g, u);
+    const tutti_tensor v = tutti_graph_param(g, "w", 2, (int64_t[]){6, 4}, zeros);
+    output(g, "a", tutti_matmul(g, t, v, false, false));
+    output(g, "b", tutti_matmul(g, t, v, false, false));
+    output(g, "c", tutti_matmul(g, s, s, true, false));
+    const tutti_tensor photo =
+        tutti_graph_input(g, "i", TUTTI_F32, 4, (int64_t[]){TUTTI_BATCH, 2, 5, 5});
+    const tutti_tensor k = tutti_graph_param(g, "t", 4, (int64_t[]){3, 2, 3, 3}, zeros);
+    output(g, "d", tutti_conv2d(g, photo, tutti_abs(g, k), none, NULL));
+    expect(g, TUTTI_PREDICT, "tanh abs matmul matmul matmul abs conv2d |");
+    done(g);
+}
+
+/* The first candidate takes a cheap chain, and is offered again with the chain apart; a dear one is
+ * taken when that was measured to be faster. */
+static void test_apart(void **state) {
+    (void)state;
+    for (int32_t dear = 0; dear < 2; dear++) {
+        tutti_graph *g = fresh();
+        const tutti_tensor x = rows(g, "x", 64);
+        const tutti_tensor w = tutti_graph_param(g, "w", 2, (int64_t[]){64, 64}, zeros);
+        output(g, "y",
+               tutti_matmul(g, dear ? tutti_gelu(g, x) : tutti_relu(g, x), w, false, false));
+        const tutti_program p = expect(g, TUTTI_PREDICT, dear ? "gelu+matmul" : "relu+matmul");
+        tutti_lowering lowering;
+        assert_int_equal(tutti_node_lower(&p.items[0].node, &gpu, 64, &arena, &lowering), TUTTI_OK);
+        const int32_t n = lowering.n_candidates;
+        assert_true(n >= 3);
+        const tutti_candidate *apart = &lowering.candidates[dear ? 0 : n - 1];
+        const tutti_candidate *takes = &lowering.candidates[dear ? 1 : 0];
+        char name[64];
+        snprintf(name, sizeof name, "%s_apart", takes->name);
+        assert_string_equal(apart->name, name);
+        assert_int_equal(apart->n_launches, takes->n_launches + 1);
+        assert_true(takes->launches[0].prologue);
+        assert_int_equal(takes->n_scratch + 1, apart->n_scratch);
+        /* A pointer that is not read stands in for the chain's result, which is nowhere. */
+        assert_int_equal(takes->launches[0].args[0].u.tensor.id, w.id);
+        assert_non_null(strstr(takes->launches[0].source, "#define PROLOGUE_OF 0"));
+        done(g);
+    }
+}
+
 /* Negative sums, by the kernel of sums or by one that takes no prologue. */
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
@@ -205,10 +287,9 @@ static void quiet(void *user, tutti_log_level level, const char *message) {
 int main(void) {
     tutti_log_set(quiet, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_candidates),
+        cmocka_unit_test(test_alone),   cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_loads),
+        cmocka_unit_test(test_apart),   cmocka_unit_test(test_candidates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,8 @@ static void test_blocks(void **state) {
     for (int32_t k = 0; k < p.n_items; k++)
         launches[1] += p.items[k].kind == TUTTI_ITEM_NODE && !p.items[k].alias;
     assert_in_range(together, 3, 4);
-    assert_int_equal(launches[0], launches[1]);
+    /* Between the passes, what is read by a convolution alone became part of it. */
+    assert_int_equal(launches[0] + 3, launches[1]);
     /* No copies outside of training. */
     tutti_program predict;
     assert_int_equal(tutti_program_make(g, TUTTI_EVAL, &arena, &predict), TUTTI_OK);

@@ -322,9 +322,10 @@ static void test_precision(void **state) {
             tutti_program exact, program;
             assert_int_equal(tutti_program_make(r.graph, (tutti_mode)mode, &arena, &exact),
                              TUTTI_OK);
-            assert_int_equal(
-                tutti_program_make_narrow(r.graph, (tutti_mode)mode, narrow, &arena, &program),
-                TUTTI_OK);
+            assert_int_equal(tutti_program_make_for(r.graph, (tutti_mode)mode,
+                                                    (tutti_program_options){narrow, true}, &arena,
+                                                    &program),
+                             TUTTI_OK);
             check_invariants(r.graph, &program);
             count += check_narrow(r.graph, &exact, &program, narrow);
             run_and_compare(r.graph, &exact, &program, splits[seed % 8].share, splits[seed % 8].n,

@@ -190,6 +190,10 @@ TUTTI_API void tutti_launch_slots(tutti_lowering *lowering, tutti_launch *launch
  * was fused into the node, in place of the argument for input 0. A candidate without this call comes
  * after a kernel for that work. */
 TUTTI_API void tutti_launch_prologue(tutti_lowering *lowering, tutti_launch *launch);
+/* The same for an input that the op's `loads` names: the launch is the only one that reads it, the
+ * kernel (cl/load.clh) finds another pointer in place of it, and the call comes behind that of
+ * tutti_launch_epilogue, if there is one. */
+TUTTI_API void tutti_launch_loads(tutti_lowering *lowering, tutti_launch *launch);
 /* Appends a dimension to the launch's NDRange, fastest first. */
 TUTTI_API void tutti_launch_range(tutti_launch *launch, tutti_extent items, int64_t per_item,
                                   int64_t local);
@@ -299,6 +303,10 @@ struct tutti_op {
     uint32_t flags;
     uint32_t mutates; /* bit i: input i is changed in place (of the first 32) */
     uint32_t typed;   /* bit i: most kernels take input i by tutti_launch_operand */
+    /* Bit i: elementwise work on input i, which nothing else reads, may be fused into the op, whose
+     * kernels may read an element several times: see tutti_launch_loads. No launch has an argument
+     * that the host computes. */
+    uint32_t loads;
     size_t attr_size; /* plain data without pointers, copied into the node */
     /* Checks shapes and types and says those of the outputs. On refusal calls tutti_op_fail with a
      * message that shows the shapes, and returns its status. */
