@@ -19,7 +19,7 @@ extern "C" {
  * over the batch), not N.
  * With more axes, products of the last two for each of the leading axes, which broadcast; the batch
  * may be the first of them. A result of tutti_permute is read as its source lies, without a copy, when
- * the source's last axis is one of the two. */
+ * the source's last axis is one of the two; but not an `a` of more axes with a matrix as b. */
 TUTTI_API tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool trans_a,
                                     bool trans_b);
 

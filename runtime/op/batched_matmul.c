@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/status.h"
 #include "op/axis.h"
 #include "op/matmul.h"
 
@@ -105,7 +106,18 @@ static products view(const tutti_node_info *node) {
     return p;
 }
 
+/* A row of each operand's matrices, or a column, is a row of the tensor's. */
+static tutti_status check_operands(const tutti_node_info *node) {
+    const tutti_batched_matmul_attr *attr = node->attr;
+    for (int32_t side = 0; side < 2; side++) {
+        const int32_t rank = node->in_type[side].shape.rank, *perm = attr->perm[side];
+        TUTTI_ASSERT(rank < 2 || perm[rank - 1] == rank - 1 || perm[rank - 2] == rank - 1);
+    }
+    return TUTTI_OK;
+}
+
 static tutti_status infer(const tutti_node_info *node, tutti_infer *out) {
+    TUTTI_TRY(check_operands(node));
     const tutti_matmul_attr *attr = &((const tutti_batched_matmul_attr *)node->attr)->of;
     const operand in[2] = {operand_of(node, 0), operand_of(node, 1)};
     const tutti_shape *a = &in[0].shape, *b = &in[1].shape;

@@ -52,14 +52,16 @@ tutti_tensor tutti_matmul(tutti_graph *g, tutti_tensor a, tutti_tensor b, bool t
     tutti_batched_matmul_attr attr = {.of = {trans_a, trans_b}};
     const tutti_shape shape_a = tutti_tensor_type(g, a).shape;
     const tutti_shape shape_b = tutti_tensor_type(g, b).shape;
-    if (a.id != 0 && shape_a.rank > 2 && shape_b.rank == 2 && !shape_b.batched && !trans_a)
-        return fold(g, a, b, &attr.of);
     const tutti_tensor in[2] = {look_through(g, a, attr.perm[0]), look_through(g, b, attr.perm[1])};
-    if (shape_a.rank > 2 || shape_b.rank > 2)
+    const bool folds =
+        a.id != 0 && shape_a.rank > 2 && shape_b.rank == 2 && !shape_b.batched && !trans_a;
+    if (!folds && (shape_a.rank > 2 || shape_b.rank > 2))
         return tutti_op_apply1(g, &tutti_op_batched_matmul, in, 2, &attr, sizeof attr);
     /* Of a matrix there is one other order. */
     attr.of.trans_a ^= shape_a.rank == 2 && attr.perm[0][0] == 1;
     attr.of.trans_b ^= shape_b.rank == 2 && attr.perm[1][0] == 1;
+    if (folds)
+        return fold(g, a, in[1], &attr.of);
     return tutti_op_apply1(g, &tutti_op_matmul, in, 2, &attr.of, sizeof attr.of);
 }
 
@@ -158,6 +160,9 @@ static void lower_small(const tutti_node_info *node, tutti_lowering *out, const 
     tutti_launch_loads(out, launch);
     tutti_launch_range(launch, tutti_extent_count(&node->out_type[0].shape), 1, 64);
 }
+
+/* And lower_small's and CLBlast's. */
+_Static_assert(TUTTI_MATMUL_GPU_MAX + 2 <= TUTTI_CANDIDATES_MAX, "");
 
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {

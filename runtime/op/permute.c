@@ -33,6 +33,9 @@ tutti_tensor tutti_permute_source(const tutti_graph *g, tutti_tensor x,
     const int32_t rank = tutti_tensor_type(g, x).shape.rank;
     for (int32_t i = 0; i < TUTTI_MAX_RANK; i++)
         perm[i] = i;
+    /* Refused when the node is made, by what reads it. */
+    if (!tutti_graph_owns(g, x))
+        return x;
     for (int32_t at; (at = tutti_graph_record(g, x)->node) >= 0;) {
         const tutti_node *node = &g->nodes[at];
         if (node->op != &tutti_op_permute)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "conformance/cases.h"
+#include "op/matmul.h"
 #include "seed.h"
 
 static tutti_graph *graph;
@@ -66,6 +67,36 @@ static void axes_must_be_there(void **state) {
 static void a_permutation_must_be_there(void **state) {
     (void)state;
     rejected(tutti_permute(graph, x, 3, NULL), "permute: perm is NULL, expected 3 axes");
+}
+
+static void an_operand_of_another_graph_is_refused(void **state) {
+    (void)state;
+    const tutti_tensor other = {99};
+    rejected(tutti_matmul(graph, other, x, false, false),
+             "input 0 (tensor 99) is not of this graph");
+    teardown(NULL);
+    assert_int_equal(setup(NULL), 0);
+    rejected(tutti_matmul(graph, x, other, false, false),
+             "input 1 (tensor 99) is not of this graph");
+}
+
+/* The linear layer of a sequence, whose weights are one matrix for all of x's rows. */
+static void a_turned_matrix_of_all_rows_is_not_copied(void **state) {
+    (void)state;
+    const tutti_tensor w = tutti_graph_param(graph, "w", 2, (int64_t[]){5, 4}, (tutti_init){0});
+    const tutti_tensor turned = tutti_permute(graph, w, 2, (int32_t[]){1, 0});
+    const tutti_tensor y = tutti_matmul(graph, x, turned, false, false);
+    char text[TUTTI_SHAPE_TEXT];
+    const tutti_shape shape = tutti_graph_tensor_shape(graph, y);
+    assert_string_equal(tutti_shape_text(&shape, text), "Nx3x5");
+    int32_t n_products = 0;
+    for (int32_t i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i].op == &tutti_op_matmul) {
+            assert_int_equal(graph->nodes[i].in[1].id, w.id);
+            assert_int_equal(((const tutti_matmul_attr *)graph->nodes[i].attr)->trans_b, 1);
+            n_products++;
+        }
+    assert_int_equal(n_products, 1);
 }
 
 static void optimize_needs_options(void **state) {
@@ -187,6 +218,8 @@ int main(void) {
         TEST(a_negative_number_of_axes_is_refused),
         TEST(axes_must_be_there),
         TEST(a_permutation_must_be_there),
+        TEST(an_operand_of_another_graph_is_refused),
+        TEST(a_turned_matrix_of_all_rows_is_not_copied),
         TEST(optimize_needs_options),
         TEST(batch_norm_checks_its_arguments),
         TEST(a_shift_needs_a_scale),
