@@ -311,6 +311,12 @@ static tutti_status check_candidates(const tutti_node_info *node, const tutti_lo
         if (candidate->n_launches == 0)
             return tutti_op_fail(node, TUTTI_INTERNAL, "candidate %s has no launch",
                                  candidate->name);
+        /* The first is taken unseen where nothing is measured. */
+        if (candidate->tolerance > 0 &&
+            (c == 0 || tutti_lowering_matmul_precision(lowering) == TUTTI_MATMUL_HIGHEST))
+            return tutti_op_fail(node, TUTTI_INTERNAL, "candidate %s has a tolerance of %g, %s",
+                                 candidate->name, (double)candidate->tolerance,
+                                 c == 0 ? "but is the first" : "but nothing may be rounded");
         for (int32_t l = 0; l < candidate->n_launches; l++) {
             const tutti_launch *launch = &candidate->launches[l];
             if (launch->routine != NULL)

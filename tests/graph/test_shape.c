@@ -305,6 +305,20 @@ static tutti_status lower_two(const tutti_node_info *node, const tutti_device_in
     return tutti_lowering_status(out);
 }
 
+static tutti_status lower_rounding(const tutti_node_info *node, const tutti_device_info *device,
+                                   tutti_lowering *out) {
+    TUTTI_TRY(lower_two(node, device, out));
+    out->candidates[1].tolerance = 1e-2F;
+    return TUTTI_OK;
+}
+
+static tutti_status lower_rounding_first(const tutti_node_info *node,
+                                         const tutti_device_info *device, tutti_lowering *out) {
+    TUTTI_TRY(lower_two(node, device, out));
+    out->candidates[0].tolerance = 1e-2F;
+    return TUTTI_OK;
+}
+
 static tutti_status lower_none(const tutti_node_info *node, const tutti_device_info *device,
                                tutti_lowering *out) {
     (void)node, (void)device;
@@ -352,6 +366,16 @@ static void test_lowering(void **state) {
     assert_non_null(strstr(tutti_error_message(), "pair: input 0 (Nx3) for N = 715827883"));
     op.lower = lower_none;
     assert_int_equal(tutti_node_lower(&info, NULL, 8, &arena, &lowering), TUTTI_INTERNAL);
+    op.lower = lower_rounding;
+    assert_int_equal(tutti_node_lower(&info, NULL, 8, &arena, &lowering), TUTTI_INTERNAL);
+    assert_non_null(strstr(tutti_error_message(), "tolerance of 0.01, but nothing may be rounded"));
+    assert_int_equal(
+        tutti_node_lower_rounding(&info, NULL, 8, TUTTI_MATMUL_HIGH, &arena, &lowering), TUTTI_OK);
+    op.lower = lower_rounding_first;
+    assert_int_equal(
+        tutti_node_lower_rounding(&info, NULL, 8, TUTTI_MATMUL_MEDIUM, &arena, &lowering),
+        TUTTI_INTERNAL);
+    assert_non_null(strstr(tutti_error_message(), "tolerance of 0.01, but is the first"));
     tutti_arena_free(&arena);
     tutti_graph_free(graph);
 }
