@@ -1,5 +1,6 @@
 #include "device/describe.h"
 
+#include <ctype.h>
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
@@ -210,7 +211,8 @@ static uint32_t compute_capability(cl_device_id device, const char *extensions) 
 
 /* PoCL names its device after the target of its compiler, which may be older than the CPU: kernels then
  * keep to functions of their own what that target lacks (cl/matmul_cpu_bf16.cl). Where such a function
- * is inlined all the same the compiler ends the process, so only versions that were tried are trusted. */
+ * is inlined all the same the compiler ends the process, so of those that do not know the CPU only the
+ * version that was tried is trusted. Where it does, nothing is foreign to the target. */
 static bool bf16_dot(const tutti_device_info *device) {
 #ifdef __x86_64__
     static const char *const targets[] = {"-znver4",         "-znver5",        "-cooperlake",
@@ -221,7 +223,9 @@ static bool bf16_dot(const tutti_device_info *device) {
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
         if (strstr(device->name, targets[i]) != NULL)
             return true;
-    return strncmp(device->driver_version, "3.", 2) == 0 && strstr(device->name, "avx512") != NULL;
+    return strncmp(device->driver_version, "3.1", 3) == 0 &&
+           !isdigit((unsigned char)device->driver_version[3]) &&
+           strstr(device->name, "avx512") != NULL;
 #else
     (void)device;
     return false;
