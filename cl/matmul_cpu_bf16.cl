@@ -7,8 +7,8 @@
  * An element is summed up in the same order wherever the work-groups' borders are.
  *
  * VDPBF16PS adds two products to each of 16 sums, twice what an FMA does. Compilers that were told of
- * AVX-512 only accept it in functions of that target, which must not be inlined; without AVX-512 the
- * same in plain C. Subnormal operands and sums may count as zero.
+ * AVX-512 only accept it in functions of that target, which must not be inlined. Subnormal operands
+ * and sums may count as zero.
  * Local memory: (NP * NR + MR) * KC / 2 words. Takes no epilogue.
  */
 #ifndef NP
@@ -34,26 +34,10 @@
 typedef float16 f16u __attribute__((aligned(4)));
 typedef uint16 pairs16u __attribute__((aligned(2)));
 
-#ifdef __AVX512F__
 #define APART __attribute__((noinline, target("avx512f,avx512bf16")))
 #define DOT(sum, x, y) __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y))
 /* Elements of `low` and behind them those of `high`. */
 #define ROUND(to, low, high) __asm__("vcvtne2ps2bf16 %2, %1, %0" : "=v"(to) : "v"(high), "v"(low))
-#else
-#define APART
-#define DOT(sum, x, y)                                                                             \
-    (sum) = fma(as_float16((x)&0xffff0000u), as_float16((y)&0xffff0000u),                          \
-                fma(as_float16((x) << 16), as_float16((y) << 16), sum))
-#define ROUND(to, low, high)                                                                       \
-    {                                                                                              \
-        const float16 both[2] = {low, high};                                                       \
-        const float *each = (const float *)both;                                                   \
-        uint all[16];                                                                              \
-        for (int p = 0; p < 16; p++)                                                               \
-            all[p] = rounded(each[2 * p]) >> 16 | (rounded(each[2 * p + 1]) & 0xffff0000u);        \
-        (to) = vload16(0, all);                                                                    \
-    }
-#endif
 
 /* The upper half is bf16; NaN stays. */
 static inline uint rounded(const float v) {
@@ -100,7 +84,8 @@ static inline uint pair(const float low, const float high) {
 
 /* tile = rows i0 to i0 + MR - 1 (the last row for those beyond M) at k0 to k0 + kc - 1; where kc is odd,
  * another k of zeros. */
-APART void pack_a(__global const A_WORD *a, __local uint *tile, int M, int K, int i0, int k0, int kc) {
+APART void pack_a(__global const A_WORD *a, __local uint *tile, int M, int K, int i0, int k0,
+                  int kc) {
     for (int i = 0; i < MR; i++) {
         const int row = min(i0 + i, M - 1);
         int k = 0;
@@ -132,7 +117,8 @@ APART void pack_a(__global const A_WORD *a, __local uint *tile, int M, int K, in
 }
 
 /* panel[p][j] = columns j0 to j0 + NR - 1 (the last column for those beyond N) likewise. */
-APART void pack_b(__global const B_WORD *b, __local uint *panel, int N, int K, int j0, int k0, int kc) {
+APART void pack_b(__global const B_WORD *b, __local uint *panel, int N, int K, int j0, int k0,
+                  int kc) {
     int k = 0;
 #if TRANS_B
     for (; k + 32 <= kc; k += 32)
@@ -222,8 +208,8 @@ matmul_cpu_bf16(__global const A_WORD *restrict a, __global const B_WORD *restri
         for (int i = i_begin; i < i_end; i += MR) {
             pack_a(a, tile, M, K, i, k0, kc);
             for (int j = j_begin; j < j_end; j += NR)
-                product(tile, packed + (j - j_begin) * PAIRS, c + (size_t)i * N + j, N, (kc + 1) / 2,
-                        min(MR, i_end - i), N - j, k0 != 0);
+                product(tile, packed + (j - j_begin) * PAIRS, c + (size_t)i * N + j, N,
+                        (kc + 1) / 2, min(MR, i_end - i), N - j, k0 != 0);
         }
     }
 }

@@ -25,8 +25,8 @@ typedef float16 f16u __attribute__((aligned(4)));
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void tile(__global const A_WORD *a, __global const B_WORD *b, __global float *c, int M, int N,
-                 int K, const int rows) {
+INLINE void tile(__global const A_WORD *a, __global const B_WORD *b, __global float *c, int M,
+                 int N, int K, const int rows) {
     float16 sum[R][NV];
 #pragma unroll
     for (int r = 0; r < R; r++)
@@ -42,7 +42,8 @@ INLINE void tile(__global const A_WORD *a, __global const B_WORD *b, __global fl
 #pragma unroll
         for (int r = 0; r < R; r++)
             if (r < rows) {
-                const float16 x = (float16)(A_AT(a, TRANS_A ? (size_t)k * M + r : (size_t)r * K + k));
+                const float16 x =
+                    (float16)(A_AT(a, TRANS_A ? (size_t)k * M + r : (size_t)r * K + k));
 #pragma unroll
                 for (int v = 0; v < NV; v++)
                     sum[r][v] = fma(x, y[v], sum[r][v]);

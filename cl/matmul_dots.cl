@@ -92,8 +92,8 @@ INLINE void tile(__global const A_WORD *a, __global const B_WORD *b, __global fl
     for (int i = 0; i < R * N; i += 4)
         if (i + 4 <= count) {
             *(__global f4u *)(c + i) =
-                totals(sum[i / N][i % N], sum[(i + 1) / N][(i + 1) % N], sum[(i + 2) / N][(i + 2) % N],
-                       sum[(i + 3) / N][(i + 3) % N]);
+                totals(sum[i / N][i % N], sum[(i + 1) / N][(i + 1) % N],
+                       sum[(i + 2) / N][(i + 2) % N], sum[(i + 3) / N][(i + 3) % N]);
         } else {
 #pragma unroll
             for (int j = i; j < i + 4; j++)

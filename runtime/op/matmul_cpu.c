@@ -212,6 +212,9 @@ static bool lower_tiles(const tutti_node_info *node, const tutti_device_info *de
     int64_t splits = ceil_div(units, groups > 0 ? groups : 1);
     splits = splits < k / PART_MIN ? splits : k / PART_MIN;
     splits = splits < SPLITS_MAX ? splits : SPLITS_MAX;
+    /* Rows that the batch brings may be many more than usual. */
+    if (size[0].per_sample != 0)
+        splits = 1;
     const double work =
         splits > 1 ? (double)rows * (double)columns * (double)k / (double)splits : 0;
     if (work >= 8.0 * LEAST_WORK)

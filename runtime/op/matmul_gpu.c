@@ -20,9 +20,9 @@
 /* Candidates that any GPU can run. */
 #define PLAIN_MAX   3
 #define SPECIAL_MAX 2
-
-/* Of kernels that round operands, where the user allows it. */
-#define ROUNDING_MAX 1
+/* One for each type that operands may be rounded to; of the special ones at least one has room. */
+#define ROUNDING_MAX 2
+_Static_assert(PLAIN_MAX + 1 + ROUNDING_MAX <= TUTTI_MATMUL_GPU_MAX, "");
 
 /* On which devices a kernel runs; what it rounds operands to. */
 typedef enum needs { ANY_GPU, TENSOR_UNITS, SUB_GROUPS } needs;
@@ -163,8 +163,12 @@ static bool is_special(const tile *t, tutti_matmul_rounding rounding) {
     return t->needs != ANY_GPU && t->rounds == TO_F32;
 }
 
-static bool is_rounding(const tile *t, tutti_matmul_rounding rounding) {
-    return (t->rounds == TO_TF32 && rounding.tf32) || (t->rounds == TO_BF16 && rounding.bf16);
+static bool is_tf32(const tile *t, tutti_matmul_rounding rounding) {
+    return t->rounds == TO_TF32 && rounding.tf32;
+}
+
+static bool is_bf16(const tile *t, tutti_matmul_rounding rounding) {
+    return t->rounds == TO_BF16 && rounding.bf16;
 }
 
 /* The best of those that are asked for, in order. */
@@ -193,12 +197,17 @@ static int32_t choose(const tutti_device_info *device, const tutti_matmul_size *
 int32_t tutti_matmul_gpu_fit(const tutti_device_info *device, const tutti_matmul_size *size,
                              const tutti_matmul_attr *attr, tutti_matmul_rounding rounding,
                              tutti_matmul_gpu out[TUTTI_MATMUL_GPU_MAX]) {
-    offer offers[TUTTI_MATMUL_GPU_MAX];
+    offer offers[TUTTI_MATMUL_GPU_MAX], rounds[ROUNDING_MAX];
+    int32_t n_rounds = choose(device, size, is_tf32, rounding, 1, rounds);
+    n_rounds += choose(device, size, is_bf16, rounding, 1, rounds + n_rounds);
     int32_t n = choose(device, size, is_plain, rounding, PLAIN_MAX, offers);
     /* Kernels for special units follow: the first candidate is taken unseen where nothing is
      * measured, and only measuring checks results. */
-    n += choose(device, size, is_special, rounding, SPECIAL_MAX, offers + n);
-    n += choose(device, size, is_rounding, rounding, ROUNDING_MAX, offers + n);
+    const int32_t room = TUTTI_MATMUL_GPU_MAX - n - n_rounds;
+    n += choose(device, size, is_special, rounding, room < SPECIAL_MAX ? room : SPECIAL_MAX,
+                offers + n);
+    for (int32_t i = 0; i < n_rounds; i++)
+        offers[n++] = rounds[i];
     for (int32_t i = 0; i < n; i++)
         write_offer(&offers[i], attr, rounding, &out[i]);
     return n;

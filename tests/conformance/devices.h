@@ -190,34 +190,36 @@ static inline int32_t check_device(const tutti_device *device, const conf_pair *
     return bad;
 }
 
-/* Lowering, for a CPU and for a GPU, and references of all pairs. */
+/* Lowering, for CPUs with wide and with narrow vectors and for a GPU, and references of all pairs. */
 static inline int32_t check_host(const conf_pair *pairs, int32_t n_pairs) {
-    const tutti_device device = {.info = {.id = "cpu.0",
-                                          .name = "imagined",
-                                          .type = TUTTI_DEVICE_CPU,
-                                          .compute_units = 4,
-                                          .clock_mhz = 1000,
-                                          .memory_bytes = 1 << 30,
-                                          .max_alloc_bytes = 1 << 28,
-                                          .base_align_bytes = 128,
-                                          .width_float = 16,
-                                          .max_work_group = 1024,
-                                          .max_work_item = {1024, 1024, 1024},
-                                          .local_memory_bytes = 32768,
-                                          .address_bits = 64}};
+    tutti_device device = {.info = {.id = "cpu.0",
+                                    .name = "imagined",
+                                    .type = TUTTI_DEVICE_CPU,
+                                    .compute_units = 4,
+                                    .clock_mhz = 1000,
+                                    .memory_bytes = 1 << 30,
+                                    .max_alloc_bytes = 1 << 28,
+                                    .base_align_bytes = 128,
+                                    .width_float = 16,
+                                    .simd_floats = 16,
+                                    .max_work_group = 1024,
+                                    .max_work_item = {1024, 1024, 1024},
+                                    .local_memory_bytes = 32768,
+                                    .address_bits = 64}};
     int32_t lowered = 0;
-    for (int32_t p = 0; p < n_pairs * 2; p++) {
-        const conf_pair *pair = &pairs[p / 2];
+    for (int32_t p = 0; p < n_pairs * 3; p++) {
+        const conf_pair *pair = &pairs[p / 3];
         tutti_arena arena = {0};
         job j = {.other = false};
+        device.info.width_float = device.info.simd_floats = p % 3 == 2 ? 8 : 16;
         if ((pair->op->flags & TUTTI_OP_ALIAS) == 0 &&
             (only_op == NULL || strcmp(only_op, pair->op->name) == 0) &&
-            job_make(&j, pair, &device, p % 2 != 0, &arena)) {
+            job_make(&j, pair, &device, p % 3 == 1, &arena)) {
             const tutti_node_info *node = &j.c.node;
             const int64_t counts[] = {j.c.n, 1, 0};
             tutti_rng rng = rng_of(pair->op, pair->example);
             lowered++;
-            for (int32_t k = 0; p % 2 == 0 && k < (case_is_batched(&j.c) ? 3 : 1); k++) {
+            for (int32_t k = 0; p % 3 == 0 && k < (case_is_batched(&j.c) ? 3 : 1); k++) {
                 void *host[OPERANDS];
                 conf_run run;
                 run_draw(&run, counts[k], &rng);
@@ -232,7 +234,7 @@ static inline int32_t check_host(const conf_pair *pairs, int32_t n_pairs) {
         case_free(&j.c);
         tutti_arena_free(&arena);
     }
-    printf("host: %d examples lowered, for two kinds of devices\n", (int)lowered);
+    printf("host: %d examples lowered, for three kinds of devices\n", (int)lowered);
     return lowered > 0 ? 0 : 1;
 }
 

@@ -142,6 +142,13 @@ static void check_example(const tutti_op *op, const tutti_op_example *example) {
         if (tutti_node_lower(&c.node, &chips[i], c.n, &arena, &lowering) != TUTTI_OK)
             fail_msg("%s: %s: %s", op->name, example->label, tutti_error_message());
         check_candidates(&chips[i], lowering.candidates, lowering.n_candidates, op->name);
+        /* And those that round where it is allowed. */
+        if (tutti_node_lower_rounding(&c.node, &chips[i], c.n, TUTTI_MATMUL_MEDIUM, &arena,
+                                      &lowering) != TUTTI_OK)
+            fail_msg("%s: %s: %s", op->name, example->label, tutti_error_message());
+        for (int32_t k = 0; k < lowering.n_candidates; k++)
+            if (lowering.candidates[k].tolerance > 0)
+                check_candidates(&chips[i], &lowering.candidates[k], 1, op->name);
         tutti_arena_free(&arena);
     }
     case_free(&c);
