@@ -67,8 +67,9 @@ TUTTI_API TUTTI_MUST_USE tutti_status tutti_plan_make(const tutti_graph *graph,
                                                       tutti_runtime *runtime,
                                                       const tutti_plan_options *options,
                                                       tutti_plan **out);
-/* Tries options->precision against f32 in steps on a made-up batch, on each device of the runtime: the
- * loss must come out within 2 %, gradients (together, as one vector) within 25 %. BF16 and F16 are then written to `out`
+/* Tries options->precision against f32 in steps on a made-up batch, on each device of the runtime;
+ * products round as options->matmul_precision allows in both. The loss must come out within 2 %, gradients (together,
+ * as one vector) within 25 %. BF16 and F16 are then written to `out`
  * for every device, or refused (TUTTI_WRONG_RESULT, with the device and both losses). AUTO tries BF16,
  * and F16 where the optimizer has a loss_scale, and writes the faster one for devices on which a step then takes at most
  * 97 % of the time in f32, and F32 for others (for all when the run is to be reproducible). F32 tries nothing. Where

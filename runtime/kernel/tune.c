@@ -102,11 +102,12 @@ static tutti_status verify(tutti_tuner *t, int32_t c, tutti_trial_run *run) {
     /* What rounds may be too far from f32, though nothing is wrong with it. */
     tutti_log_write(
         tolerance > 0 ? TUTTI_LOG_INFO : TUTTI_LOG_WARNING,
-        "%s, %s to %s, on %s (%s): candidate %s gives a wrong result (relative error %.1e) and is "
-        "not used",
+        "%s, %s to %s, on %s (%s): candidate %s %s (relative error %.1e) and is not used",
         t->request->label != NULL ? t->request->label : node->op->name, in, out, t->device->info.id,
-        t->device->info.name, t->request->candidates[c].name, error);
-    return tutti_tuner_note(t, c, "wrong result (error %.1e)", error);
+        t->device->info.name, t->request->candidates[c].name,
+        tolerance > 0 ? "is too far from f32" : "gives a wrong result", error);
+    return tutti_tuner_note(
+        t, c, tolerance > 0 ? "too far from f32 (error %.1e)" : "wrong result (error %.1e)", error);
 }
 
 /* Verifies on `small`, and times on `full` (NULL: cannot be run within reason). */

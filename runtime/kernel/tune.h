@@ -24,9 +24,9 @@ typedef struct tutti_tune_request {
 
 typedef struct tutti_tune_result {
     int32_t winner; /* -1 when every candidate is wrong or does not build */
-    /* Per candidate: median, NaN when not measured; and "", "wrong result (error 3e-2)", "does not
-     * compile", "not measured", "not measured, slow to build" (a library's routine, where its build
-     * cannot be repaid), owned by kernels. */
+    /* Per candidate: median, NaN when not measured; and "", "wrong result (error 3e-2)", "too far
+     * from f32 (error 3e-2)", "does not compile", "not measured", "not measured, slow to build" (a
+     * library's routine, where its build cannot be repaid), owned by kernels. */
     double time_s[TUTTI_TUNING_CANDIDATES_MAX];
     const char *note[TUTTI_TUNING_CANDIDATES_MAX];
     bool from_disk;

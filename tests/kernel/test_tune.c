@@ -132,7 +132,7 @@ static void what_rounds_has_a_tolerance_of_its_own(void **state) {
     tutti_tune_result result;
     OK(tutti_tune(kernels, &w.request, &result));
     assert_int_equal(result.winner, 1);
-    assert_non_null(strstr(result.note[0], "wrong result (error 5."));
+    assert_non_null(strstr(result.note[0], "too far from f32 (error 5."));
     assert_string_equal(result.note[1], "");
     assert_non_null(strstr(result.note[2], "wrong result (error 5."));
     tutti_kernels_free(kernels);
