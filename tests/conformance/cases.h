@@ -28,6 +28,18 @@ typedef struct conf_case {
     tutti_node_info node;
 } conf_case;
 
+/* As tutti_graph_input; k * TUTTI_BATCH may come first as well, for k rows of each sample. */
+static inline tutti_tensor case_input(tutti_graph *graph, const char *name,
+                                      const tutti_example_in *in) {
+    int64_t dim[TUTTI_MAX_RANK] = {TUTTI_BATCH, -in->dim[0]};
+    if (in->rank < 1 || in->rank >= TUTTI_MAX_RANK || in->dim[0] >= TUTTI_BATCH)
+        return tutti_graph_input(graph, name, in->dtype, in->rank, in->dim);
+    memcpy(dim + 2, in->dim + 1, (size_t)(in->rank - 1) * sizeof *dim);
+    const tutti_tensor samples = tutti_graph_input(graph, name, in->dtype, in->rank + 1, dim);
+    memmove(dim + 1, dim + 2, (size_t)(in->rank - 1) * sizeof *dim);
+    return tutti_reshape(graph, samples, in->rank, dim);
+}
+
 /* Adds the example's inputs and applies the op; the result is the op's. */
 static inline tutti_status case_make(conf_case *c, const tutti_op *op,
                                      const tutti_op_example *example) {
@@ -41,7 +53,7 @@ static inline tutti_status case_make(conf_case *c, const tutti_op *op,
     for (int32_t i = 0; i < example->n_in && status == TUTTI_OK; i++) {
         const tutti_example_in *in = &example->in[i];
         snprintf(name, sizeof name, "x%d", (int)i);
-        c->in[i] = tutti_graph_input(c->graph, name, in->dtype, in->rank, in->dim);
+        c->in[i] = case_input(c->graph, name, in);
         status = tutti_graph_status(c->graph);
     }
     if (status == TUTTI_OK)

@@ -53,6 +53,18 @@ static void random_matmul(random_example *r, tutti_rng *rng) {
     r->example.attr = r->matmul;
 }
 
+/* A weight gradient of sequences: K is cut by the usual batch, and a small one leaves parts empty. */
+static void random_parts(random_example *r, tutti_rng *rng) {
+    const int64_t rows = 12 * TUTTI_BATCH, m = 20 + random_extent(rng, 30),
+                  n = 30 + random_extent(rng, 30);
+    r->example.n = 1 + (int64_t)tutti_rng_below(rng, 90);
+    r->example.n_in = 2;
+    r->example.in[0] = (tutti_example_in){.rank = 2, .dim = {rows, m}};
+    r->example.in[1] = (tutti_example_in){.rank = 2, .dim = {rows, n}};
+    r->matmul[0] = 1;
+    r->example.attr = r->matmul;
+}
+
 static void random_reduction(random_example *r, tutti_rng *rng, bool batch) {
     tutti_example_in *in = &r->example.in[0];
     in->rank = 1 + (int32_t)tutti_rng_below(rng, TUTTI_MAX_RANK);
@@ -91,7 +103,9 @@ static void candidates_are_right_for_random_shapes(void **state) {
     for (int32_t i = 0; i < COUNT; i++) {
         random_example *r = &examples[i];
         const int32_t op = i / EACH;
-        if (op == 0)
+        if (i == 0)
+            random_parts(r, &rng);
+        else if (op == 0)
             random_matmul(r, &rng);
         else if (op <= 2)
             random_reduction(r, &rng, op == 1);
