@@ -39,25 +39,22 @@ static tutti_status find_scalars(const tutti_node_info *node, const char *expr,
     return TUTTI_OK;
 }
 
-/* Writes the expression with what stands for RANDOM(stream), whose streams it collects. */
-static tutti_status put_random(tutti_strbuf *text, const tutti_node_info *node, const char *expr,
-                               tutti_chain_needs *out) {
+/* Writes the expression with what stands for RANDOM(stream), whose streams it collects. A stream
+ * beyond the most has no array: its words are computed one by one. */
+static void put_random(tutti_strbuf *text, const char *expr, tutti_chain_needs *out) {
     static const char call[] = "RANDOM(";
     for (const char *at; (at = strstr(expr, call)) != NULL;) {
         char *end;
         const uint32_t stream = (uint32_t)strtoul(at + sizeof call - 1, &end, 10);
         tutti_strbuf_append(text, expr, (size_t)(at - expr));
         expr = end + 1;
+        out->random = true;
         int32_t k = 0;
         while (k < out->n_streams && out->streams[k] != stream)
             k++;
-        if (k == TUTTI_CHAIN_STREAMS_MAX)
-            return tutti_op_fail(node, TUTTI_UNSUPPORTED,
-                                 "more than %d random streams in one kernel",
-                                 TUTTI_CHAIN_STREAMS_MAX);
-        if (k == out->n_streams)
+        if (k == out->n_streams && k < TUTTI_CHAIN_STREAMS_MAX)
             out->streams[out->n_streams++] = stream;
-        if (out->words)
+        if (out->words && k < TUTTI_CHAIN_STREAMS_MAX)
             tutti_strbuf_printf(text, "words%" PRIu32 "[word]", stream);
         else
             tutti_strbuf_printf(
@@ -65,7 +62,6 @@ static tutti_status put_random(tutti_strbuf *text, const tutti_node_info *node, 
                 stream);
     }
     tutti_strbuf_puts(text, expr);
-    return TUTTI_OK;
 }
 
 /* True when the operand has one element for all of the result's axis. */
@@ -239,7 +235,7 @@ static tutti_status put_members(tutti_strbuf *body, const tutti_fused_chain *cha
             status = find_scalars(&member->node, expr, out);
         tutti_strbuf_printf(body, "    const float v%" PRId32 " = ", m);
         if (status == TUTTI_OK)
-            status = put_random(body, &member->node, expr, out);
+            put_random(body, expr, out);
         tutti_strbuf_puts(body, ";\n");
         out->random |= (op->flags & TUTTI_OP_RANDOM) != 0;
         out->inv_batch |= (op->flags & TUTTI_OP_INV_BATCH) != 0;

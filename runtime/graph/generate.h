@@ -16,7 +16,7 @@ typedef struct tutti_chain_needs {
     uint32_t scalars[TUTTI_CHAIN_SCALARS_MAX];
     int32_t n_scalars;
     bool random, inv_batch;
-    uint32_t streams[TUTTI_CHAIN_STREAMS_MAX]; /* of RANDOM(stream) */
+    uint32_t streams[TUTTI_CHAIN_STREAMS_MAX]; /* of RANDOM(stream), the first ones */
     int32_t n_streams;
     /* Given: each element finds its random words at index `word` of arrays (tutti_put_words,
      * tutti_put_quads). Else it computes them alone, of which three in four go unused. */

@@ -3,10 +3,12 @@
  * results that share memory with an operand, an empty share. */
 #include "graph/on_device.h"
 
+#include "graph/generate.h"
 #include "graph/lowering.h"
 #include "op/ops.h"
 
-#define GRAPHS      9
+#define GRAPHS      11 /* of which two are sums of dropouts, on a CPU and on a GPU */
+#define DROPOUTS    (TUTTI_CHAIN_STREAMS_MAX + 1)
 #define N_MAX       37
 #define COLUMNS_MAX 40
 #define OPERANDS    TUTTI_FUSE_OPERANDS_MAX
@@ -79,6 +81,20 @@ static tutti_graph *random_chains(void) {
         OK(tutti_graph_set_output(g, name, pool[n - 1 - 3 * i]));
     }
     OK(tutti_graph_status(g));
+    OK(tutti_graph_freeze(g));
+    return g;
+}
+
+/* More random streams in one chain than kernels have arrays of words for. */
+static tutti_graph *sum_of_dropouts(void) {
+    tutti_graph *g;
+    OK(tutti_graph_make(&g));
+    const tutti_tensor x =
+        tutti_graph_input(g, "x", TUTTI_F32, 4, (int64_t[]){TUTTI_BATCH, 3, 5, columns});
+    tutti_tensor sum = tutti_dropout(g, x, 0.5F);
+    for (int i = 1; i < DROPOUTS; i++)
+        sum = tutti_add(g, sum, tutti_dropout(g, x, 0.5F));
+    OK(tutti_graph_set_output(g, "y", sum));
     OK(tutti_graph_freeze(g));
     return g;
 }
@@ -187,7 +203,8 @@ static void fused_chains_agree(void **state) {
     int32_t checked = 0, members = 0, rows = 0;
     for (int32_t g = 0; g < GRAPHS; g++) {
         columns = (int64_t[]){7, COLUMNS_MAX, 19}[g % 3];
-        graphs[g] = random_chains();
+        const bool dropouts = g >= GRAPHS - 2;
+        graphs[g] = dropouts ? sum_of_dropouts() : random_chains();
         OK(tutti_program_make(graphs[g], TUTTI_TRAIN, &arena, &programs[g]));
         lowerings[g] = tutti_arena_array(&arena, (size_t)programs[g].n_items, sizeof *lowerings[g]);
         for (int32_t k = 0; k < programs[g].n_items; k++) {
@@ -196,7 +213,8 @@ static void fused_chains_agree(void **state) {
                 continue;
             /* As for a GPU too: the form of the kernel differs. */
             tutti_device_info info = device.info;
-            info.type = g % 4 != 3 ? TUTTI_DEVICE_CPU : TUTTI_DEVICE_GPU;
+            info.type = g % 4 != 3 && g != GRAPHS - 1 ? TUTTI_DEVICE_CPU : TUTTI_DEVICE_GPU;
+            assert_true(!dropouts || tutti_fused_size(node) == 2 * DROPOUTS - 1);
             OK(tutti_node_lower(node, &info, N_MAX, &arena, &lowerings[g][k]));
             rows += lowerings[g][k].candidates[0].launches[0].rank == 2;
             OK(tutti_kernels_want(kernels, &lowerings[g][k].candidates[0].launches[0], "fused"));
