@@ -64,7 +64,7 @@ lines 1
 expect 0 ops --filter 'add' --json
 json 'len(of("op")) == 1 and abs(of("op")[0]["mib"] - 3 * 64 * 1024 * 4 / 2**20) < 1e-9'
 json 'of("op")[0]["gb_per_s"] > 0.01 and of("op")[0]["share"] > 0 and of("op")[0]["launches"] == 1'
-for op in cross_entropy.grad batch_norm.both 'attention.*' adam; do
+for op in cross_entropy.grad batch_norm.both 'attention.*' adam argmax; do
     expect 0 ops --filter "$op"
     says "^${op%\*}"
 done

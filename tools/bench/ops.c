@@ -90,6 +90,8 @@ static tutti_status run_all(const bench *b, bench_limit *copy) {
 static void names(bench_name_fn each, void *user) {
     for (int32_t i = 0; i < bench_op_case_count; i++)
         each(user, bench_op_cases[i].name);
+    for (int32_t i = 0; i < bench_op_data_case_count; i++)
+        each(user, bench_op_data_cases[i].name);
 }
 
 static tutti_status ops(bench *b, int32_t index) {
