@@ -336,6 +336,13 @@ static bool lower_cpu(const tutti_node_info *node, const tutti_device_info *devi
     return true;
 }
 
+tutti_candidate *tutti_conv_candidate(tutti_lowering *out, const char *name, const char *rule) {
+    tutti_candidate *candidate = tutti_lowering_candidate(out, name);
+    if (candidate != NULL)
+        candidate->rule = rule;
+    return candidate;
+}
+
 tutti_status tutti_conv_lower(const tutti_node_info *node, const tutti_device_info *device,
                               tutti_lowering *out, const tutti_conv *p, bool transposed) {
     /* One candidate each: measuring would run the double-precision reference of a whole batch. */

@@ -63,6 +63,8 @@ tutti_status tutti_conv_lower(const tutti_node_info *node, const tutti_device_in
 void tutti_conv_lower_gpu(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out, const tutti_conv *p, const char *file,
                           tutti_extent columns, tutti_extent inner);
+/* A candidate that alone is added, since the shapes fit its rule (a literal). */
+tutti_candidate *tutti_conv_candidate(tutti_lowering *out, const char *name, const char *rule);
 /* Adds the candidate for one tap on CPU devices; false where there is none. */
 bool tutti_conv_1x1_lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out, const tutti_conv *p, bool transposed);

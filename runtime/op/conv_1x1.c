@@ -25,9 +25,9 @@ bool tutti_conv_1x1_lower(const tutti_node_info *node, const tutti_device_info *
            16 * (double)each * (double)device->compute_units <= panels)
         each *= 2;
 
-    tutti_launch *launch =
-        tutti_candidate_launch(out, tutti_lowering_candidate(out, "1x1"), "conv_1x1.cl", "conv_1x1",
-                               "-DKT=%d -DPV=%d -DTRANSPOSED=%d", kt, pv, transposed);
+    tutti_launch *launch = tutti_candidate_launch(
+        out, tutti_conv_candidate(out, "1x1", "by rule: 1x1 taps"), "conv_1x1.cl", "conv_1x1",
+        "-DKT=%d -DPV=%d -DTRANSPOSED=%d", kt, pv, transposed);
     tutti_launch_operand(out, launch, node->in[0], node->in_type[0].dtype, 'A');
     tutti_launch_tensor(out, launch, node->in[1]);
     /* Without a bias, a pointer that is not read. */

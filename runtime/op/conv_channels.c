@@ -60,7 +60,7 @@ bool tutti_conv_channels_lower(const tutti_node_info *node, const tutti_device_i
     if (w.strip_bytes + w.made_bytes > room)
         return false;
 
-    tutti_candidate *candidate = tutti_lowering_candidate(out, "channels");
+    tutti_candidate *candidate = tutti_conv_candidate(out, "channels", "by rule: short rows");
     const uint32_t packed = tutti_conv_pack_weights(node, out, candidate, p, transposed, 16 * kv);
     tutti_launch *launch = tutti_candidate_launch(
         out, candidate, transposed ? "conv_transpose2d_channels.cl" : "conv2d_channels.cl",

@@ -52,8 +52,9 @@ bool tutti_depthwise_lower(const tutti_node_info *node, tutti_lowering *out, con
         return false;
     const options o = options_of(p, transposed);
     const tutti_extent count = tutti_extent_count(&node->out_type[0].shape);
-    tutti_launch *launch = tutti_candidate_launch(out, tutti_lowering_candidate(out, "depthwise"),
-                                                  FILE_NAME, "depthwise", "%s", o.text);
+    tutti_launch *launch =
+        tutti_candidate_launch(out, tutti_conv_candidate(out, "depthwise", "by rule: depthwise"),
+                               FILE_NAME, "depthwise", "%s", o.text);
     tutti_launch_tensor(out, launch, node->in[0]);
     tutti_launch_tensor(out, launch, node->in[1]);
     /* Without a bias, a pointer that is not read. */
@@ -78,7 +79,7 @@ bool tutti_depthwise_weight_lower(const tutti_node_info *node, const tutti_devic
         slices *= 2;
     const int64_t count = p->groups * p->r * p->s;
 
-    tutti_candidate *candidate = tutti_lowering_candidate(out, "depthwise");
+    tutti_candidate *candidate = tutti_conv_candidate(out, "depthwise", "by rule: depthwise");
     const uint32_t partial =
         tutti_candidate_scratch(out, candidate, tutti_extent_const(4 * count * slices));
     tutti_launch *launch =

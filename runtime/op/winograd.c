@@ -1,10 +1,6 @@
 /* Which convolutions go by tiles (cl/winograd.clh) on CPU devices, and in what portions. */
 #include "op/winograd.h"
 
-#include <string.h>
-
-#define NAME "winograd" /* of the candidates */
-
 /* What a work-item transforms at a time should stay in a core's second-level cache. */
 #define WORK_BYTES (768 * 1024)
 #define TILES_BEST 16
@@ -43,11 +39,12 @@ static int64_t image_cost(const tutti_conv *p, int tile) {
            (16 * (tile + 2) * (tile + 2) + transforms);
 }
 
-double tutti_winograd_work(const tutti_candidate *candidate) {
-    if (strcmp(candidate->name, NAME) != 0)
-        return 1;
-    return strstr(candidate->launches[0].options, "-DTILE=2") != NULL ? 0.64
-                                                                      : 0.4; /* by image_cost */
+static tutti_candidate *candidate_for(tutti_lowering *out, int tile) {
+    tutti_candidate *candidate =
+        tutti_conv_candidate(out, "winograd", "by rule: 3x3 taps, stride 1");
+    if (candidate != NULL)
+        candidate->work = tile == 2 ? 0.64 : 0.4; /* by image_cost */
+    return candidate;
 }
 
 /* The tile for 3 x 3 taps of stride 1; 0 where the direct algorithm does as well, or where more than
@@ -123,7 +120,7 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
         return false;
     const int64_t points_bytes = 4 * (w.tile + 2) * (w.tile + 2) * 16 * k_blocks * p->c;
 
-    tutti_candidate *candidate = tutti_lowering_candidate(out, NAME);
+    tutti_candidate *candidate = candidate_for(out, w.tile);
     const uint32_t points =
         tutti_candidate_scratch(out, candidate, tutti_extent_const(points_bytes));
     const char *const file = "conv_winograd.cl", *const options = "-DTT=%d -DTILE=%d";
@@ -189,7 +186,7 @@ bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device
     slices = smaller(slices, ceil_div(images * w.image_rows, w.spans));
     slices = slices < 1 ? 1 : slices;
 
-    tutti_candidate *candidate = tutti_lowering_candidate(out, NAME);
+    tutti_candidate *candidate = candidate_for(out, w.tile);
     const uint32_t partial =
         tutti_candidate_scratch(out, candidate, tutti_extent_const(slices * slice_bytes));
     const char *const file = "conv2d_weight_grad_winograd.cl", *const options = "-DCT=%d -DTILE=%d";

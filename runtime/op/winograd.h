@@ -10,8 +10,5 @@ bool tutti_winograd_lower(const tutti_node_info *node, const tutti_device_info *
 /* The same for conv2d_weight_grad. */
 bool tutti_winograd_weight_lower(const tutti_node_info *node, const tutti_device_info *device,
                                  tutti_lowering *out, const tutti_conv *p);
-/* The part that a candidate does of the operations of a direct convolution: less than 1 when it is one
- * of the above. */
-double tutti_winograd_work(const tutti_candidate *candidate);
 
 #endif

@@ -15,7 +15,6 @@
 #include "graph/fuse.h"
 #include "kernel/runtime.h"
 #include "kernel/tune.h"
-#include "op/winograd.h"
 #include "plan/make.h"
 
 #define MEASURE_S         0.15  /* per node */
@@ -315,9 +314,9 @@ static tutti_status settle_step(chooser *c, int mode, int32_t step) {
     const int32_t index = c->request_of[mode][step];
     draft->chosen = 0;
     draft->measured_s = NAN;
-    draft->reason = draft->n_candidates == 0                         ? ""
-                    : tutti_winograd_work(&draft->candidates[0]) < 1 ? "by rule: 3x3 taps, stride 1"
-                                                                     : "only one";
+    draft->reason = draft->n_candidates == 0            ? ""
+                    : draft->candidates[0].rule != NULL ? draft->candidates[0].rule
+                                                        : "only one";
     if (index < 0)
         return TUTTI_OK;
     const request *r = &c->requests[index];

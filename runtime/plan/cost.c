@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "kernel/runtime.h"
-#include "op/winograd.h"
 #include "plan/make.h"
 
 /* Of the peak, by a decent kernel. CPUs mostly have two units for vectors where one is counted. */
@@ -42,7 +41,8 @@ static tutti_cost cost_of(const tutti_node_info *node, const tutti_candidate *ca
     tutti_cost cost = {0};
     if (node->op->cost != NULL)
         cost = node->op->cost(node, n);
-    cost.flops *= tutti_winograd_work(candidate);
+    if (candidate->work > 0)
+        cost.flops *= candidate->work;
     return cost;
 }
 

@@ -130,6 +130,12 @@ typedef struct tutti_candidate {
     /* How far the result may be from the reference's, relative to the largest magnitude of an output, for
      * a candidate that rounds what it computes with, as the user allowed; 0: as others. */
     float tolerance;
+    /* The part that it does of the operations that `cost` of the op says, for an algorithm that needs fewer;
+     * 0: all. */
+    double work;
+    /* A literal: what made the op give this one alone, such as "by rule: 3x3 taps, stride 1"; NULL: there
+     * is no other. */
+    const char *rule;
 } tutti_candidate;
 
 /* The product of lower: candidates, the best guess without measurement first. */
