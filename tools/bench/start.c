@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -140,26 +141,63 @@ typedef struct keeper {
     int end; /* it waits until nobody has this open */
 } keeper;
 
-static tutti_status keep_caches(const char *directory, keeper *out) {
-    int ends[2];
+/* Waits for a byte, or until nobody has the other end open. */
+static void wait_for(int end) {
     char byte;
+    while (read(end, &byte, 1) < 0 && errno == EINTR)
+        continue;
+}
+
+/* To be called with the signals blocked that end both, which only the parent may get once the keeper
+ * has a session of its own; it gets the mask `usual`. */
+static tutti_status keep_caches(const char *directory, const sigset_t *usual, keeper *out) {
+    int ends[2], ready[2];
     if (pipe(ends) != 0)
         return tutti_fail(TUTTI_IO, "%s: no pipe: %s", directory, strerror(errno));
+    if (pipe(ready) != 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return tutti_fail(TUTTI_IO, "%s: no pipe: %s", directory, strerror(errno));
+    }
     out->pid = fork();
     if (out->pid == 0) {
         (void)setsid();
+        (void)sigprocmask(SIG_SETMASK, usual, NULL);
         close(ends[1]);
-        while (read(ends[0], &byte, 1) < 0 && errno == EINTR)
-            continue;
+        close(ready[0]);
+        close(ready[1]); /* says that it is there */
+        wait_for(ends[0]);
         remove_caches(directory);
         _exit(0);
     }
+    const int error = errno;
     close(ends[0]);
+    close(ready[1]);
+    if (out->pid > 0)
+        wait_for(ready[0]);
+    close(ready[0]);
     out->end = ends[1];
     if (out->pid > 0)
         return TUTTI_OK;
     close(ends[1]);
-    return tutti_fail(TUTTI_IO, "%s: no process: %s", directory, strerror(errno));
+    return tutti_fail(TUTTI_IO, "%s: no process: %s", directory, strerror(error));
+}
+
+/* Caches and their keeper. Ctrl-C waits until there are both. */
+static tutti_status open_caches(char directory[DIRECTORY_MAX], keeper *out) {
+    sigset_t ends, usual;
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGINT);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &ends, &usual);
+    tutti_status status = make_caches(directory);
+    if (status == TUTTI_OK) {
+        status = keep_caches(directory, &usual, out);
+        if (status != TUTTI_OK)
+            remove_caches(directory);
+    }
+    (void)sigprocmask(SIG_SETMASK, &usual, NULL);
+    return status;
 }
 
 static void stop_keeper(keeper *k) {
@@ -187,12 +225,7 @@ static tutti_status measure(const bench *b, starts *cold, starts *warm) {
     for (int32_t i = 0; i < colds && status == TUTTI_OK; i++) {
         char directory[DIRECTORY_MAX];
         keeper k = {0};
-        TUTTI_TRY(make_caches(directory));
-        status = keep_caches(directory, &k);
-        if (status != TUTTI_OK) {
-            remove_caches(directory);
-            return status;
-        }
+        TUTTI_TRY(open_caches(directory, &k));
         status = bench_child(b, start_once, NULL, take, cold);
         const int32_t warms = bench_quick() ? 1 : b->options->rounds;
         for (int32_t w = 0; i == colds - 1 && w < warms && status == TUTTI_OK; w++)
