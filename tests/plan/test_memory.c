@@ -97,7 +97,7 @@ static void random_lifetimes(void **state) {
     (void)state;
     static const uint64_t aligns[] = {1, 4, 64, 128, 96};
     tutti_lifetime blocks[MANY];
-    for (int32_t round = 0; round < 4000; round++) {
+    for (int32_t round = 0; round < 1000; round++) {
         const int32_t size_class = below(3);
         const uint64_t max_size = size_class == 0 ? 16 : size_class == 1 ? 1000 : 100000;
         const int32_t count = random_blocks(blocks, round % 50 ? 24 : MANY, max_size, 20, true);
@@ -156,7 +156,7 @@ static uint64_t exhaustive(const tutti_lifetime *blocks, int32_t *order, int32_t
 static void near_the_optimum(void **state) {
     (void)state;
     tutti_lifetime blocks[7];
-    for (int32_t round = 0; round < 400; round++) {
+    for (int32_t round = 0; round < 150; round++) {
         const int32_t count = random_blocks(blocks, round % 20 ? 6 : 7, 64, 8, false);
         int32_t order[7] = {0, 1, 2, 3, 4, 5, 6};
         const uint64_t align = below(2) ? 1 : 16;
