@@ -1,6 +1,6 @@
 /* What GPUs of several vendors are asked to compile and run: every op's examples, some of larger sizes,
- * and the samples' networks, lowered for devices that are only described here. No kernel may ask for
- * more than such a device has, and every source must be found.
+ * and the samples' networks, lowered for devices that are only described here. Every source must be found, and no launch
+ * may ask for larger work-groups or, among its arguments, for more local memory than there is.
  *
  * With TUTTI_KERNELS_DIR the sources are written there, one file for each source and options, with a
  * line in `list` for each kernel: chip, file, options, kernel, work-items of a group, bytes of local
@@ -56,7 +56,7 @@ static const tutti_device_info chips[] = {
 
 static const char *directory; /* or NULL */
 static FILE *list;
-static int32_t launches, failures;
+static int32_t launches, failures; /* failures of one test */
 
 /* ---- what is asked of a device ---- */
 
@@ -294,6 +294,14 @@ static void networks_fit(void **state) {
     assert_int_equal(failures, 0);
 }
 
+static int reset(void **state) {
+    (void)state;
+    failures = 0;
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, reset)
+
 int main(void) {
     directory = getenv("TUTTI_KERNELS_DIR");
     if (directory != NULL) {
@@ -306,9 +314,8 @@ int main(void) {
         }
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(examples_fit),   cmocka_unit_test(products_fit),
-        cmocka_unit_test(attention_fits), cmocka_unit_test(convolutions_fit),
-        cmocka_unit_test(networks_fit),
+        TEST(examples_fit),     TEST(products_fit), TEST(attention_fits),
+        TEST(convolutions_fit), TEST(networks_fit),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     printf("%d launches\n", (int)launches);

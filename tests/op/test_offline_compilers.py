@@ -78,20 +78,26 @@ def nvidia(chip, source, options, work):
     return found, text
 
 
+def text_of(binary):
+    """What it says of its kernels, without the names of their arguments."""
+    return binary.read_bytes().partition(b"kernels:")[2].partition(b"kernels_misc_info:")[0]
+
+
 def intel(chip, source, options, work):
     code, text = call(OCLOC, "compile", "-file", source, "-device", chip, "-options",
                       "-cl-std=CL1.2 " + " ".join(options), "-out_dir", work / "intel", "-output", "kernel")
     if code != 0:
         return None, text
-    found = {name: (0, 0, "") for name in re.findall(r"\b(\w+) *\(", source.read_text())}
+    found = {}
     for binary in (work / "intel").glob("*.bin"):
-        parts = re.split(rb"- name: +", binary.read_bytes().partition(b"kernels:")[2])[1:]
+        parts = re.split(rb"- name: +", text_of(binary))[1:]
         for part in parts:
             def number(key):
                 match = re.search(rb"\b" + key + rb": +(\d+)", part)
                 return int(match.group(1)) if match else 0
-            found[part.split()[0].decode()] = (number(b"slm_size"), number(b"spill_size"),
-                                               f"SIMD{number(b'simd_size')}, {number(b'grf_count')} registers")
+            name = part.split()[0].strip(b"'\"").decode()
+            found[name] = (number(b"slm_size"), number(b"spill_size"),
+                           f"SIMD{number(b'simd_size')}, {number(b'grf_count')} registers")
         binary.unlink()
     return found, text
 
@@ -168,7 +174,10 @@ def main():
                 for problem in check(vendor_of(key[0])[1], directory, key, mine[key], work):
                     print(f"{vendor} {key[0]}: {problem}")
                     failures += 1
-            print(f"{vendor}: {len(keys)} of {len(mine)} programs", flush=True)
+            print(f"{vendor}: {len(keys)} of {len(mine)} programs" if mine else f"{vendor}: skipped", flush=True)
+        if not any(chips.values()):
+            print("nothing was compiled: not even clang is there, or it lacks the GPUs' targets")
+            failures += 1
     return 1 if failures else 0
 
 
