@@ -97,9 +97,19 @@ static int find_noun(int argc, char **argv, const bench_noun **out) {
     for (size_t i = 0; i < N_NOUNS; i++)
         if (strcmp(argv[optind], nouns[i]->name) == 0)
             *out = nouns[i];
-    if (*out == NULL)
-        return tool_usage(&bench_tool, "there is no benchmark %s, only %s", argv[optind],
-                          "ops, gemm, conv, train, start and replay");
+    if (*out == NULL) {
+        tutti_strbuf names = {0};
+        for (size_t i = 0; i < N_NOUNS; i++)
+            tutti_strbuf_printf(&names, "%s%s",
+                                i == 0             ? ""
+                                : i == N_NOUNS - 1 ? " and "
+                                                   : ", ",
+                                nouns[i]->name);
+        const int code =
+            tool_usage(&bench_tool, "there is no benchmark %s, only %s", argv[optind], names.text);
+        tutti_strbuf_free(&names);
+        return code;
+    }
     if (optind + 1 < argc)
         return tool_usage(&bench_tool, "unexpected argument '%s'", argv[optind + 1]);
     return -1;

@@ -186,8 +186,7 @@ typedef struct bar {
 /* Each measurement is kept as it is made. */
 static void stop(int number) {
     static const char text[] = "\ntutti-tune: stopped; what was measured is kept\n";
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
-        number = SIGINT; /* nobody can be told */
+    (void)!write(STDERR_FILENO, text, sizeof text - 1); /* if not, nobody can be told */
     (void)signal(number, SIG_DFL);
     (void)raise(number);
 }
