@@ -74,7 +74,7 @@ argmax_columns(__global const float *restrict x, __global int *restrict at, int 
     for (int r = 1; r < R; r++) {
         __global const float *row = x + (size_t)r * inner;
         for (int c = 0; c < count; c += 16)
-            PREFETCH(row + ROWS_AHEAD * inner + c);
+            PREFETCH(row + (size_t)ROWS_AHEAD * inner + c);
         VECTOR_LOOP for (int c = 0; c < count; c++) {
             const float v = row[c];
             const bool later = (v > high[c]) | ((v != v) & (high[c] == high[c]));

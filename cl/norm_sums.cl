@@ -55,8 +55,8 @@ static inline void sums_of_64(__global const float *dy, __global const float *x,
         __global const f16u *d = (__global const f16u *)(dy + r * channels);
         __global const f16u *v = (__global const f16u *)(x + r * channels);
         _Pragma("unroll") for (int k = 0; k < 4; k++) {
-            PREFETCH(dy + (r + ROWS_AHEAD) * channels + 16 * k);
-            PREFETCH(x + (r + ROWS_AHEAD) * channels + 16 * k);
+            PREFETCH(dy + (size_t)(r + ROWS_AHEAD) * channels + 16 * k);
+            PREFETCH(x + (size_t)(r + ROWS_AHEAD) * channels + 16 * k);
             a[k] += d[k] * DEVIATION(v[k], k);
             b[k] += d[k];
         }

@@ -136,7 +136,7 @@ permute_16(__global const float *restrict in, __global float *restrict out, int 
             __global float *to = out + q * T + d;
             if (d + 16 <= D5 && q + 16 <= width) {
                 float16 r[16];
-                _Pragma("unroll") for (int k = 0; k < 16; k++) PREFETCH(from + (k + 16) * S5);
+                _Pragma("unroll") for (int k = 16; k < 32; k++) PREFETCH(from + (size_t)k * S5);
                 _Pragma("unroll") for (int k = 0; k < 16; k++) r[k] =
                     *(__global const f16u *)(from + k * S5);
                 TRANSPOSE16(r);

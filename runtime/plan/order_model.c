@@ -16,7 +16,7 @@ typedef struct maker {
     int32_t *begin;   /* by root, in lists */
     int32_t *written; /* by root: the last item that wrote it, or -1 */
     int32_t *made;    /* by tensor: the item that makes it, or -1 */
-    int32_t *seen;    /* by item or value: when it was last listed */
+    int32_t *seen;    /* by item: the last one found to need it, or -1 */
     int32_t *list;    /* room for one list */
     tutti_order_item *items;
     tutti_order_value *values;
