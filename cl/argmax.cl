@@ -3,14 +3,14 @@
  *
  * argmax_items: a work-item per result, any local size.
  * argmax_row: CPUs, inner == 1, a work-item per result.
- * argmax_columns: CPUs, a work-item per COLUMNS neighbours i; global (ceil(inner / COLUMNS), outer).
+ * argmax_columns: CPUs, a work-item per up to COLUMNS_MOST neighbours i; global (any, outer).
  * argmax_group: GPUs, inner == 1, a work-group of LOCAL work-items per result. */
 #include "loop.clh"
 #include "prefetch.clh"
 #include "rows.clh"
 
-#define COLUMNS    256
-#define ROWS_AHEAD 8 /* that are asked for early: they are far apart */
+#define COLUMNS_MOST 256 /* of a work-item of argmax_columns; argmax.c has it, too */
+#define ROWS_AHEAD   8   /* that are asked for early: they are far apart */
 
 /* True when v goes before w, a NaN before all others. */
 static inline bool exceeds(float v, float w) {
@@ -61,12 +61,14 @@ argmax_row(__global const float *restrict x, __global int *restrict at, int item
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 argmax_columns(__global const float *restrict x, __global int *restrict at, int items, int R,
                int inner) {
-    const int i = (int)get_global_id(0) * COLUMNS, o = (int)get_global_id(1);
-    const int count = min(COLUMNS, inner - i);
+    const int items_wide = (int)get_global_size(0);
+    const int width = ((inner + items_wide - 1) / items_wide + 15) / 16 * 16;
+    const int i = (int)get_global_id(0) * width, o = (int)get_global_id(1);
+    const int count = min(width, inner - i);
     x += (size_t)o * R * inner + i;
     at += (size_t)o * inner + i;
-    float high[COLUMNS];
-    int place[COLUMNS];
+    float high[COLUMNS_MOST];
+    int place[COLUMNS_MOST];
     VECTOR_LOOP for (int c = 0; c < count; c++) {
         high[c] = x[c];
         place[c] = 0;

@@ -5,6 +5,9 @@
 #include "op/axis.h"
 
 #define LONG_ROW 64
+/* Neighbours that a work-item of argmax_columns takes; the most is COLUMNS_MOST of argmax.cl, too. */
+#define COLUMNS_MOST  256
+#define COLUMNS_LEAST 16
 
 typedef struct argmax_attr {
     int32_t axis; /* negative counts from the end */
@@ -42,6 +45,16 @@ static tutti_cost cost(const tutti_node_info *node, int64_t n) {
     return (tutti_cost){in, 4 * (in + (double)tutti_shape_count(&node->out_type[0].shape, n))};
 }
 
+/* Of a work-item of argmax_columns: what leaves each compute unit two, where that is at least a vector. */
+static int64_t column_width(const tutti_device_info *device, const tutti_axis_view *view) {
+    const int64_t units = 2 * (int64_t)device->compute_units;
+    const int64_t outer = tutti_extent_value(view->outer, TUTTI_TYPICAL_BATCH);
+    int64_t width = COLUMNS_MOST;
+    while (width > COLUMNS_LEAST && outer * ((view->inner + width - 1) / width) < units)
+        width /= 2;
+    return width;
+}
+
 static tutti_status lower(const tutti_node_info *node, const tutti_device_info *device,
                           tutti_lowering *out) {
     const tutti_axis_view view = view_of(node);
@@ -51,7 +64,8 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     const bool group = rows && !is_cpu && (local & (local - 1)) == 0;
     const bool row = rows && is_cpu;
     const tutti_extent items = tutti_extent_times(view.outer, view.inner);
-    const bool columns = is_cpu && view.inner >= 4;
+    const int64_t width = is_cpu && view.inner >= 4 ? column_width(device, &view) : 0;
+    const bool columns = width > 0;
     char options[32] = "", entry[32];
     if (group)
         snprintf(options, sizeof options, "-DLOCAL=%d", local);
@@ -65,7 +79,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
     tutti_launch_i32(out, launch, view.extent);
     tutti_launch_i32(out, launch, tutti_extent_const(view.inner));
     if (columns) {
-        tutti_launch_range(launch, tutti_extent_const(view.inner), 256, 1); /* COLUMNS */
+        tutti_launch_range(launch, tutti_extent_const(view.inner), width, 1);
         tutti_launch_range(launch, view.outer, 1, 1);
     } else if (group)
         tutti_launch_range(launch, tutti_extent_times(items, local), 1, local);
@@ -101,6 +115,8 @@ static const tutti_op_example examples[] = {
     CASE("rows", last, -1, 1, 2, TUTTI_BATCH, 70),
     CASE("channels", second, -1, 1, 3, TUTTI_BATCH, 7, 6),
     CASE("columns", first, -1, 1, 2, 19, 33),
+    CASE("many columns", first, -1, 1, 2, 3, 600),
+    CASE("columns with NaN", first, NAN, 1, 2, 5, 70),
     CASE("equal", last, 1, 1, 2, 3, 100),
     CASE("NaN", last, NAN, NAN, 2, 2, 100),
     CASE("equal, short", last, 1, 1, 2, 3, 9),

@@ -88,6 +88,12 @@ static inline void *host_alloc(size_t size_bytes) {
     return memory;
 }
 
+static inline float draw_float(float lo, float hi, tutti_rng *rng) {
+    if (isnan(lo) && !isnan(hi))
+        return tutti_rng_below(rng, 8) == 0 ? NAN : (tutti_rng_uniform(rng) * 2 - 1) * hi;
+    return lo == hi ? lo : lo + tutti_rng_uniform(rng) * (hi - lo);
+}
+
 /* Values of an input for n samples, as the example wants them. */
 static inline void *case_draw(const conf_case *c, int32_t input, int64_t n, tutti_rng *rng) {
     const tutti_example_in *in = &c->example->in[input];
@@ -101,10 +107,9 @@ static inline void *case_draw(const conf_case *c, int32_t input, int64_t n, tutt
             ((int32_t *)memory)[i] =
                 (int32_t)lo + (int32_t)tutti_rng_below(rng, (uint64_t)((int32_t)hi - (int32_t)lo));
         else if (tutti_dtype_is_narrow(type->dtype))
-            ((uint16_t *)memory)[i] =
-                tutti_narrow(type->dtype, lo == hi ? lo : lo + tutti_rng_uniform(rng) * (hi - lo));
+            ((uint16_t *)memory)[i] = tutti_narrow(type->dtype, draw_float(lo, hi, rng));
         else
-            ((float *)memory)[i] = lo == hi ? lo : lo + tutti_rng_uniform(rng) * (hi - lo);
+            ((float *)memory)[i] = draw_float(lo, hi, rng);
     return memory;
 }
 

@@ -275,7 +275,7 @@ enum {
 
 /* An input of an example: dims as for tutti_graph_input (TUTTI_BATCH first when batched). f32
  * values are drawn uniformly from [lo, hi), i32 values from the integers lo to hi - 1; lo == hi ==
- * 0 means [-1, 1). */
+ * 0 means [-1, 1); where lo alone is NaN, some values are and the others are drawn from [-hi, hi). */
 typedef struct tutti_example_in {
     tutti_dtype dtype;
     int32_t rank;
