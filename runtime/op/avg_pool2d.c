@@ -64,6 +64,7 @@ static tutti_status lower(const tutti_node_info *node, const tutti_device_info *
         return tutti_image_lower(node, device, out, "avg_pool2d.cl", "avg_pool2d_pairs", NULL, 0,
                                  false);
     const int64_t line = tutti_pool_line(a, device);
+    /* The last: `windows` of one kernel, `adaptive` of the other. */
     const int64_t values[] = {
         a->kernel[0],  a->kernel[1],  a->stride[0], a->stride[1],
         a->padding[0], a->padding[1], a->exclude,   line > 0 ? line : a->adaptive};
@@ -129,6 +130,14 @@ static const tutti_op_example examples[] = {
     {.label = "3x3, padded", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 5, 7)}, .attr = &three},
     {.label = "padding excluded", .n_in = 1, .in = {IN(2, 3, 6, 9)}, .attr = &excluding},
     {.label = "adaptive", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 7, 4)}, .attr = &adaptive},
+    {.label = "long rows",
+     .n_in = 1,
+     .in = {{.rank = 4, .dim = {1, 1, 3, 1100}, .no_grad = true}},
+     .attr = &three},
+    {.label = "long rows, padding excluded",
+     .n_in = 1,
+     .in = {{.rank = 4, .dim = {1, 1, 3, 1100}, .no_grad = true}},
+     .attr = &excluding},
     {.label = "one window", .n_in = 1, .in = {IN(2, 3, 4, 7)}, .attr = &global},
     {.label = "too small",
      .n_in = 1,

@@ -115,6 +115,11 @@ static const tutti_pool_attr
                  .dilation = {1, 1},
                  .exclude = 1,
                  .size = {6, 9}},
+    long_rows = {.kernel = {3, 3},
+                 .stride = {2, 2},
+                 .padding = {1, 1},
+                 .dilation = {1, 1},
+                 .size = {3, 1100}},
     adaptive = {.adaptive = 1, .size = {7, 4}};
 static const tutti_op_example examples[] = {
     {.label = "2x2", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 3, 3, 2)}, .attr = &two},
@@ -123,6 +128,10 @@ static const tutti_op_example examples[] = {
     {.label = "3x3, padded", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 3, 4)}, .attr = &three},
     {.label = "padding excluded", .n_in = 1, .in = {IN(2, 3, 6, 4)}, .attr = &excluding},
     {.label = "adaptive", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 3, 5)}, .attr = &adaptive},
+    {.label = "long rows",
+     .n_in = 1,
+     .in = {{.rank = 4, .dim = {1, 1, 2, 550}, .no_grad = true}},
+     .attr = &long_rows},
     {.label = "one window", .n_in = 1, .in = {IN(2, 3, 1, 1)}, .attr = &adaptive},
     {.label = "no fit",
      .n_in = 1,

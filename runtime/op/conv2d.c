@@ -188,6 +188,12 @@ static const tutti_op_example examples[] = {
      .in = {IN(TUTTI_BATCH, 2, 4, 5), IN(2, 2, 2, 3)},
      .attr = &strided},
     {.label = "a row", .n_in = 2, .in = {IN(1, 1, 1, 18), IN(1, 1, 3, 3)}, .attr = &same},
+    /* Three strips of 16 on GPUs. */
+    {.label = "strips",
+     .n = 2,
+     .n_in = 2,
+     .in = {IN(TUTTI_BATCH, 11, 2, 2), IN(9, 11, 2, 2)},
+     .attr = &plain},
     {.label = "long sum",
      .n_in = 3,
      .in = {IN(1, 460, 3, 4), IN(2, 460, 3, 3), {.rank = 1, .dim = {2}}},

@@ -54,6 +54,7 @@ static const tutti_op_example examples[] = {
     CASE("rows", 0, second, 2, 33, 19),
     CASE("long rows", 0, second_keep, 2, 3, 701),
     CASE("columns", 0, first, 2, 19, 33),
+    CASE("many columns", 0, first, 2, 9, 1100),
     CASE("long columns", 0, first_keep, 2, 701, 3),
     CASE("middle", 0, second, 3, 5, 7, 11),
     CASE("extents of 1", 0, second, 3, 1, 7, 1),

@@ -99,7 +99,8 @@ static void ref(const tutti_ref_call *call) {
     }
 static const tutti_upsample_attr nearest_two = {{6, 10}, 0}, nearest_odd = {{7, 4}, 0},
                                  linear_two = {{6, 10}, 1}, linear_odd = {{7, 4}, 1},
-                                 one = {{1, 1}, 1}, nothing = {{6, 0}, 1}, huge = {{40000, 6}, 0};
+                                 one = {{1, 1}, 1}, long_row = {{1, 1100}, 1},
+                                 nothing = {{6, 0}, 1}, huge = {{40000, 6}, 0};
 static const tutti_op_example examples[] = {
     {.label = "nearest", .n = 2, .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 3, 5)}, .attr = &nearest_two},
     {.label = "nearest, odd", .n_in = 1, .in = {IN(2, 3, 3, 7)}, .attr = &nearest_odd},
@@ -107,6 +108,10 @@ static const tutti_op_example examples[] = {
     {.label = "bilinear, odd", .n_in = 1, .in = {IN(2, 3, 3, 7)}, .attr = &linear_odd},
     {.label = "from one", .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 1, 1)}, .attr = &linear_odd},
     {.label = "to one", .n_in = 1, .in = {IN(TUTTI_BATCH, 2, 3, 4)}, .attr = &one},
+    {.label = "long row",
+     .n_in = 1,
+     .in = {{.rank = 4, .dim = {1, 1, 2, 300}, .no_grad = true}},
+     .attr = &long_row},
     {.label = "no size",
      .n_in = 1,
      .in = {IN(TUTTI_BATCH, 3, 8, 5)},
