@@ -55,8 +55,9 @@ static void random_matmul(random_example *r, tutti_rng *rng) {
 
 /* A weight gradient of sequences: K is cut by the usual batch, and a small one leaves parts empty. */
 static void random_parts(random_example *r, tutti_rng *rng) {
-    const int64_t rows = 12 * TUTTI_BATCH, m = 20 + random_extent(rng, 30),
-                  n = 30 + random_extent(rng, 30);
+    const int64_t rows = 12 * TUTTI_BATCH; /* and results of one work-group on CPUs */
+    const int64_t m = 28 + (int64_t)tutti_rng_below(rng, 5);
+    const int64_t n = 20 + (int64_t)tutti_rng_below(rng, 13);
     r->example.n = 1 + (int64_t)tutti_rng_below(rng, 90);
     r->example.n_in = 2;
     r->example.in[0] = (tutti_example_in){.rank = 2, .dim = {rows, m}};
