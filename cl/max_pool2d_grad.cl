@@ -170,7 +170,7 @@ max_pool2d_grad_lines(__global const float *restrict x, __global const float *re
         }
 }
 
-#define WHOLE_LOCAL 64
+#define WHOLE_LOCAL 64 /* tutti_pool_lower_whole has it, too */
 
 /* True when the element w at j is taken rather than v at i; -1 is none. */
 static inline bool is_taken(float v, int i, float w, int j) {

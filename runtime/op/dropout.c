@@ -7,6 +7,8 @@
 #include "base/status.h"
 #include "op/elementwise.h"
 
+#define ELEMENTS_KEY 0x64726F70U /* philox.clh has it, too */
+
 typedef struct dropout_attr {
     float probability;
     uint32_t stream;
@@ -50,7 +52,7 @@ static double ref_element(const tutti_ref_call *call, const double *x, int64_t i
     const uint64_t place = element / 64 * 16 + element % 16;
     const uint32_t counter[4] = {(uint32_t)place, (uint32_t)(place >> 32), attr->stream,
                                  (uint32_t)run->step};
-    const uint32_t key[2] = {(uint32_t)run->seed ^ 0x64726F70U, (uint32_t)(run->seed >> 32)};
+    const uint32_t key[2] = {(uint32_t)run->seed ^ ELEMENTS_KEY, (uint32_t)(run->seed >> 32)};
     uint32_t random[4];
     tutti_philox(counter, key, random);
     const double p = (double)attr->probability;
