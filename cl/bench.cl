@@ -6,7 +6,8 @@
  * Written as a * b + c, which compilers contract; some turn mad() into something slower.
  * `scale` and `shift` come from the host so that nothing folds; with |scale| < 1 values stay bounded.
  *
- * copy: out[i] = in[i], one float4 per work-item: no other width is faster, on CPUs or on GPUs. nothing: an empty kernel. */
+ * copy: out[i] = in[i], one float4 per work-item: no other width is faster, on CPUs or on GPUs.
+ * nothing: an empty kernel. */
 
 #define SUM_1(v)  (v)
 #define SUM_2(v)  ((v).x + (v).y)
@@ -14,28 +15,28 @@
 #define SUM_8(v)  (SUM_4((v).lo) + SUM_4((v).hi))
 #define SUM_16(v) (SUM_8((v).lo) + SUM_8((v).hi))
 
-#define FMA_KERNEL(name, type, sum)                                                                                \
-    __kernel void name(__global float *out, const int rounds, const float scale, const float shift) {              \
-        const type m = (type)(scale), c = (type)(shift);                                                           \
-        const float start = (float)get_global_id(0);                                                               \
-        type a0 = (type)(start), a1 = a0 + 1, a2 = a0 + 2, a3 = a0 + 3, a4 = a0 + 4, a5 = a0 + 5;                  \
-        type a6 = a0 + 6, a7 = a0 + 7, a8 = a0 + 8, a9 = a0 + 9, a10 = a0 + 10, a11 = a0 + 11;                     \
-        for (int i = 0; i < rounds; i++) {                                                                         \
-            a0 = a0 * m + c;                                                                                       \
-            a1 = a1 * m + c;                                                                                       \
-            a2 = a2 * m + c;                                                                                       \
-            a3 = a3 * m + c;                                                                                       \
-            a4 = a4 * m + c;                                                                                       \
-            a5 = a5 * m + c;                                                                                       \
-            a6 = a6 * m + c;                                                                                       \
-            a7 = a7 * m + c;                                                                                       \
-            a8 = a8 * m + c;                                                                                       \
-            a9 = a9 * m + c;                                                                                       \
-            a10 = a10 * m + c;                                                                                     \
-            a11 = a11 * m + c;                                                                                     \
-        }                                                                                                          \
-        a0 = ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7)) + ((a8 + a9) + (a10 + a11));                        \
-        out[get_global_id(0)] = sum(a0);                                                                           \
+#define FMA_KERNEL(name, type, sum)                                                                \
+    __kernel void name(__global float *out, const int rounds, const float scale, const float shift) {\
+        const type m = (type)(scale), c = (type)(shift);                                           \
+        const float start = (float)get_global_id(0);                                               \
+        type a0 = (type)(start), a1 = a0 + 1, a2 = a0 + 2, a3 = a0 + 3, a4 = a0 + 4, a5 = a0 + 5;  \
+        type a6 = a0 + 6, a7 = a0 + 7, a8 = a0 + 8, a9 = a0 + 9, a10 = a0 + 10, a11 = a0 + 11;     \
+        for (int i = 0; i < rounds; i++) {                                                         \
+            a0 = a0 * m + c;                                                                       \
+            a1 = a1 * m + c;                                                                       \
+            a2 = a2 * m + c;                                                                       \
+            a3 = a3 * m + c;                                                                       \
+            a4 = a4 * m + c;                                                                       \
+            a5 = a5 * m + c;                                                                       \
+            a6 = a6 * m + c;                                                                       \
+            a7 = a7 * m + c;                                                                       \
+            a8 = a8 * m + c;                                                                       \
+            a9 = a9 * m + c;                                                                       \
+            a10 = a10 * m + c;                                                                     \
+            a11 = a11 * m + c;                                                                     \
+        }                                                                                          \
+        a0 = ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7)) + ((a8 + a9) + (a10 + a11));        \
+        out[get_global_id(0)] = sum(a0);                                                           \
     }
 
 FMA_KERNEL(fma_1, float, SUM_1)

@@ -122,8 +122,8 @@ weight_winograd(__global const A_WORD *restrict x, __global const float *restric
             for (int at = first; at < last;) {
                 const int image = at / image_rows, row = at % image_rows;
                 const int rows = min(last - at, image_rows - row);
-                load_span(x + ((size_t)image * C + 16 * c) * H * W, 0, buffer, min(16, C - 16 * c), H,
-                          W, TILE * row - ph, column0 - pw, TILE * rows + 2, pitch);
+                load_span(x + ((size_t)image * C + 16 * c) * H * W, 0, buffer, min(16, C - 16 * c),
+                          H, W, TILE * row - ph, column0 - pw, TILE * rows + 2, pitch);
                 input_tiles(buffer, mid, v + COLUMN * (c * tiles + (at - first) * tiles_w), rows,
                             tiles_w, pitch, v_step);
                 at += rows;

@@ -215,8 +215,8 @@ winograd(__global const A_WORD *restrict x, __global const float *restrict point
         for (int at = begin; at < end;) {
             const int image = at / image_rows, row = at % image_rows;
             const int rows = min(end - at, image_rows - row);
-            load_span(x + ((size_t)image * C + 16 * c) * H * W, 0, buffer, min(16, C - 16 * c), H, W,
-                      TILE * row - ph, column0 - pw, TILE * rows + 2, pitch);
+            load_span(x + ((size_t)image * C + 16 * c) * H * W, 0, buffer, min(16, C - 16 * c), H,
+                      W, TILE * row - ph, column0 - pw, TILE * rows + 2, pitch);
             input_tiles(buffer, mid, v + COLUMN * (c * tiles + (at - begin) * tiles_w), rows,
                         tiles_w, pitch, v_step);
             at += rows;

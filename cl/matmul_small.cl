@@ -24,7 +24,8 @@
 #include "operand.clh"
 
 __kernel void matmul_small(__global const A_WORD *restrict a, __global const B_WORD *restrict b,
-                           __global float *restrict c, int M, int N, int K LEAD_PARAMETERS EPILOGUE_PARAMETERS PROLOGUE_PARAMETERS) {
+                           __global float *restrict c, int M, int N, int K LEAD_PARAMETERS
+                               EPILOGUE_PARAMETERS PROLOGUE_PARAMETERS) {
     int index = (int)get_global_id(0);
     LEAD(index, M * N)
     if (index >= M * N)

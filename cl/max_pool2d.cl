@@ -1,9 +1,9 @@
 /* y[oh][ow] = the largest x[oh * sh - ph + r * dh][ow * sw - pw + s * dw] inside, -infinity when
  * none is. A NaN is larger than all. Range and sizes: image.clh.
  *
- * max_pool2d: any windows. max_pool2d_whole, for GPUs: one window that is the plane of `size` elements, a
- * work-group of WHOLE_LOCAL work-items per plane. For CPUs, blocks of whole rows: max_pool2d_pairs: pool_pairs.clh;
- * max_pool2d_lines: pool_lines.clh. */
+ * max_pool2d: any windows. max_pool2d_whole, for GPUs: one window that is the plane of `size`
+ * elements, a work-group of WHOLE_LOCAL work-items per plane. For CPUs, blocks of whole rows:
+ * max_pool2d_pairs: pool_pairs.clh; max_pool2d_lines: pool_lines.clh. */
 #include "pool_lines.clh"
 #include "pool_pairs.clh"
 
@@ -84,7 +84,7 @@ max_pool2d_lines(__global const float *restrict x, __global float *restrict y, I
         }
 }
 
-#define WHOLE_LOCAL 64
+#define WHOLE_LOCAL 64 /* tutti_pool_lower_whole has it, too */
 
 __kernel __attribute__((reqd_work_group_size(WHOLE_LOCAL, 1, 1))) void
 max_pool2d_whole(__global const float *restrict x, __global float *restrict y, int size) {

@@ -43,8 +43,8 @@ __kernel void test_local(__global const uint *a, __global uint *out) {
     out[i] = values[63 - l] + sums[0];
 }
 
-/* out[16 i]: sixteen words loaded at an offset that no vector is aligned to, their halves swapped and each four
- * reversed */
+/* out[16 i]: sixteen words loaded at an offset that no vector is aligned to, their halves swapped and
+ * each four reversed */
 __kernel void test_vector(__global const uint *a, __global uint *out) {
     const size_t i = get_global_id(0);
     const uint16 v = vload16(0, a + 3 * i + 1);

@@ -20,6 +20,7 @@ jobs=$(nproc)
 echo "== Format"
 find include runtime samples tests tools -name '*.[ch]' -print0 |
     xargs -0 clang-format-14 --dry-run --Werror
+awk 'length > 110 { print FILENAME ":" FNR ": " length " columns, more than 110"; bad = 1 } END { exit bad }' cl/*.cl*
 echo "format: good"
 
 echo "== Layers"
