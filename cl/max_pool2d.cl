@@ -52,7 +52,7 @@ __kernel void max_pool2d_pairs(__global const float *restrict x, __global float 
 
 /* The larger of the largest before and v. */
 static inline float larger(float before, float v) {
-    return (v > before) | (v != v) ? v : before;
+    return ((v > before) | (v != v)) ? v : before;
 }
 
 /* Over the rows of the windows first, then along the line that is left. */
